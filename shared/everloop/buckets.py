@@ -1,0 +1,60 @@
+"""The hash functions that every service shares: buckets, partitions, the sticky split. Pure and fixed for ever.
+
+BLAKE2b (RFC 7693) over UTF-8, never Python's `hash`, which differs between processes. The three functions use
+different personalisations, so a bucket says nothing about the partition or the arm of the same entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+BUCKETS: Final = 256
+_BUCKET: Final = b"everloop:bucket"
+_PARTITION: Final = b"everloop:part"
+_SPLIT: Final = b"everloop:split"
+_SALT_ENDS: Final = b"\x00"
+_MANTISSA: Final = 53
+
+
+def _number(data: bytes, person: bytes, size: int = 8) -> int:
+    """Read `size` bytes of digest as a big-endian number."""
+    return int.from_bytes(blake2b(data, digest_size=size, person=person).digest(), "big")
+
+
+def _utf8(text: str) -> bytes:
+    """Encode any `str`: a lone surrogate, which JSON can carry, must not stop a lane."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def bucket(entity: str) -> int:
+    """Give the bucket, 0..255, of an entity (or of a prediction id where there is no entity). No salt."""
+    return blake2b(_utf8(entity), digest_size=1, person=_BUCKET).digest()[0]
+
+
+def buckets(entities: Sequence[str]) -> NDArray[np.uint8]:
+    """Give the buckets of many entities: shape (n,), in their order. Equal to `bucket` of each."""
+    digests = b"".join(blake2b(_utf8(entity), digest_size=1, person=_BUCKET).digest() for entity in entities)
+    return np.frombuffer(digests, dtype=np.uint8)
+
+
+def partition(key: str, partitions: int) -> int:
+    """Give the Kafka partition, 0..partitions-1, of a key. `ValueError` when there is no partition."""
+    if partitions < 1:
+        message = f"a topic has at least one partition, not {partitions}"
+        raise ValueError(message)
+    return _number(_utf8(key), _PARTITION) % partitions
+
+
+def unit_interval(entity: str, salt: str) -> float:
+    """Give the place of an entity in [0, 1) under a rollout's salt: the entity is in an arm of weight w while it is < w.
+
+    53 bits, exact as a float, so the place is never rounded up to 1. The salt is hashed apart from the entity, so no
+    two pairs (salt, entity) run together.
+    """
+    data = blake2b(_utf8(salt), digest_size=16).digest() + _SALT_ENDS + _utf8(entity)
+    return float(_number(data, _SPLIT) >> (64 - _MANTISSA)) / float(1 << _MANTISSA)

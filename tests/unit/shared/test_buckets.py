@@ -1,0 +1,67 @@
+"""The hash functions of everybody. The golden values must never change: state and splits in the field rest on them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from everloop.buckets import BUCKETS, bucket, buckets, partition, unit_interval
+
+ENTITIES = ["", "card-1", "card-2", "é", "日本", "\ud800", "a" * 1000]
+GOLDEN_BUCKETS = [4, 197, 32, 212, 118, 135, 207]
+GOLDEN_PARTITIONS_OF_12 = [3, 9, 6, 2, 11, 8, 10]
+GOLDEN_PARTITIONS_OF_6 = [3, 3, 0, 2, 5, 2, 4]
+GOLDEN_UNITS = [
+    0.868587481780874,
+    0.39488257572410657,
+    0.11525624633862663,
+    0.7781429421008573,
+    0.14758772684543486,
+    0.4190142612204223,
+    0.12220665076298176,
+]
+MANY = [f"card-{number}" for number in range(20_000)]
+
+
+def test_golden_values_never_change() -> None:
+    assert [bucket(entity) for entity in ENTITIES] == GOLDEN_BUCKETS
+    assert [partition(entity, 12) for entity in ENTITIES] == GOLDEN_PARTITIONS_OF_12
+    assert [partition(entity, 6) for entity in ENTITIES] == GOLDEN_PARTITIONS_OF_6
+    assert [unit_interval(entity, "fraud/1") for entity in ENTITIES] == GOLDEN_UNITS
+
+
+@given(st.lists(st.text(st.characters(codec=None)), max_size=20))
+def test_many_at_once_equals_one_by_one(entities: list[str]) -> None:
+    assert buckets(entities).tolist() == [bucket(entity) for entity in entities]
+
+
+def test_buckets_are_even() -> None:
+    counts = [0] * BUCKETS
+    for place in buckets(MANY):
+        counts[int(place)] += 1
+    expected = len(MANY) / BUCKETS
+    chi_square = sum((count - expected) ** 2 / expected for count in counts)
+    assert chi_square < 330.5  # the 99.9 % point of chi-square with 255 degrees of freedom
+
+
+@given(st.text(), st.text())
+def test_units_lie_in_the_half_open_interval(entity: str, salt: str) -> None:
+    assert 0.0 <= unit_interval(entity, salt) < 1.0
+
+
+def test_a_salt_reshuffles_and_text_does_not_run_over_from_salt_to_entity() -> None:
+    moved = sum((unit_interval(e, "a") < 0.5) != (unit_interval(e, "b") < 0.5) for e in MANY)
+    assert abs(moved / len(MANY) - 0.5) < 0.02
+    assert unit_interval("bc", "a") != unit_interval("c", "ab")
+
+
+def test_the_split_says_nothing_about_the_bucket() -> None:
+    low = [bucket(entity) for entity in MANY if unit_interval(entity, "s") < 0.1]
+    assert abs(sum(low) / len(low) - 127.5) < 8  # four standard errors of a mean of about 2,000 buckets
+
+
+def test_a_partition_is_in_range_and_needs_one() -> None:
+    assert {partition(entity, 3) for entity in MANY} == {0, 1, 2}
+    with pytest.raises(ValueError, match="at least one partition"):
+        partition("card-1", 0)
