@@ -1,0 +1,1 @@
+"""Everloop: what all services share."""

@@ -1,0 +1,107 @@
+"""Bytes to event and back: CloudEvents 1.0 on Kafka in binary mode; structured mode is accepted.
+
+Attributes travel as `ce_` headers, the value is the JSON data. Only extensions from the CloudEvents repository are
+used: `partitionkey`, `correlationid`, `causationid`, `sequence`, `recordedtime`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import orjson
+from pydantic import ValidationError
+
+from everloop.errors import InvalidError
+from everloop.events import ENVELOPE, TYPES, Event
+
+Headers = tuple[tuple[str, bytes], ...]
+STRUCTURED = b"application/cloudevents+json"
+JSON = b"application/json"
+SPEC = b"1.0"
+SEQUENCE_DIGITS = 12
+"""`sequence` is zero-padded so that its text sorts as its number (CloudEvents sequence extension)."""
+
+
+def encode(event: Event, *, source: str, recorded: datetime) -> tuple[bytes, Headers]:
+    """Value and headers of `event`, said by `source` and written at `recorded`."""
+    data = event.model_dump(mode="json", exclude=set(ENVELOPE), by_alias=True)
+    attributes: dict[str, str | None] = {
+        "id": str(event.id),
+        "source": f"/everloop/{source}",
+        "type": event.TYPE,
+        "subject": event.model,
+        "time": _text(event.time),
+        "partitionkey": event.model,
+        "recordedtime": _text(recorded),
+        "correlationid": str(event.correlation_id) if event.correlation_id else None,
+        "causationid": str(event.causation_id) if event.causation_id else None,
+        "sequence": f"{event.sequence:0{SEQUENCE_DIGITS}d}" if event.sequence is not None else None,
+    }
+    headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items() if value is not None]
+    return orjson.dumps(data), (("ce_specversion", SPEC), *headers, ("content-type", JSON))
+
+
+def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
+    """The event in a record. Raises `InvalidError` with reason `null_value`, `malformed`, `shape` or `unknown_type`."""
+    if value is None:
+        raise InvalidError("null_value", "the record has no value; only compacted topics may carry tombstones")
+    last = dict(headers)
+    structured = last.get("content-type", b"").startswith(STRUCTURED)
+    attributes, data = _structured(value) if structured else _binary(value, last)
+    kind = TYPES.get(attributes.get("type", ""))
+    if kind is None:
+        raise InvalidError("unknown_type", "ce_type is missing or names no event of this version; see docs/events.md")
+    try:
+        return kind.model_validate({**data, **_envelope(attributes)})
+    except ValidationError as error:
+        raise InvalidError("shape", f"{kind.TYPE}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """Where and which rule, never the value."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['type']}" for item in found[:5])
+
+
+def loads(value: bytes) -> dict[str, object]:
+    """Parse one JSON object. Raises `InvalidError`: `malformed` when it is not JSON, `shape` when it is no object."""
+    try:
+        parsed = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        raise InvalidError("malformed", "the value is not one JSON document in UTF-8") from None
+    if not isinstance(parsed, dict):
+        raise InvalidError("shape", "the value is JSON, but not an object")
+    return parsed
+
+
+def _binary(value: bytes, headers: Mapping[str, bytes]) -> tuple[dict[str, str], dict[str, object]]:
+    named = {name[3:]: text for name, text in headers.items() if name.startswith("ce_")}
+    try:
+        return {name: text.decode() for name, text in named.items()}, loads(value)
+    except UnicodeDecodeError:
+        raise InvalidError("malformed", "a ce_ header is not UTF-8") from None
+
+
+def _structured(value: bytes) -> tuple[dict[str, str], dict[str, object]]:
+    whole = loads(value)
+    data = whole.pop("data", None)
+    if not isinstance(data, dict):
+        raise InvalidError("shape", "structured mode: `data` must be a JSON object")
+    return {name: text for name, text in whole.items() if isinstance(text, str)}, data
+
+
+def _envelope(attributes: Mapping[str, str]) -> dict[str, object]:
+    named = {
+        "id": attributes.get("id"),
+        "time": attributes.get("time"),
+        "model": attributes.get("subject"),
+        "correlation_id": attributes.get("correlationid"),
+        "causation_id": attributes.get("causationid"),
+        "sequence": attributes.get("sequence"),
+    }
+    return {name: text for name, text in named.items() if text is not None}
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

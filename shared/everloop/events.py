@@ -1,0 +1,740 @@
+"""The contracts: every event of Everloop, in the order of its story. Frozen values; past tense for facts.
+
+An event is a CloudEvent: `id`, `time`, `model` (subject), `correlation_id` (the turn of the loop), `causation_id` (the
+direct input) and `sequence` (its place in the model's journal) travel as attributes, the other fields as JSON data.
+Times of rows are integer milliseconds since 1970 (UTC); times of decisions are aware datetimes of the model's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal, Self
+from uuid import UUID, uuid5
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from everloop.profile import Profile
+
+ENVELOPE = frozenset({"id", "time", "model", "correlation_id", "causation_id", "sequence"})
+EVERY_MODEL = "*"
+NAMESPACE = UUID("6f8a2f0e-6c0b-5f0d-9d57-3a5f6e1f7c11")
+"""Root of the ids that are computed from names instead of causes."""
+
+Millis = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Value(BaseModel):
+    """A frozen part of an event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(Value):
+    """What all events carry. `id` is computed from the cause, so a retry says the same event."""
+
+    TYPE: ClassVar[str] = ""
+
+    id: UUID
+    time: AwareDatetime
+    model: str
+    correlation_id: UUID | None = None
+    causation_id: UUID | None = None
+    sequence: int | None = None
+
+    @classmethod
+    def because(cls, cause: Event, now: datetime, **fields: object) -> Self:
+        """Build the event that `cause` leads to. One cause leads to one event at most."""
+        known: dict[str, object] = {"id": uuid5(cause.id, cls.__name__), "time": now, "model": cause.model}
+        turn = {"correlation_id": cause.correlation_id, "causation_id": cause.id}
+        return cls.model_validate({**known, **turn, **fields})
+
+    @classmethod
+    def named(cls, name: str, now: datetime, model: str, **fields: object) -> Self:
+        """Build an event that nothing on the log has caused: its id is computed from `name`."""
+        return cls.model_validate({"id": named_id(cls.__name__, name), "time": now, "model": model, **fields})
+
+
+def named_id(kind: str, name: str) -> UUID:
+    """The id of the thing `name` of this `kind`: the same name, the same id."""
+    return uuid5(NAMESPACE, f"{kind}/{name}")
+
+
+class Reason(Value):
+    """Why something was decided: rule, measured value, limit, sample size, and where the rule was set (rule 8)."""
+
+    rule: str
+    measured: float | str | None = None
+    limit: float | str | None = None
+    samples: int = 0
+    where: str = "default"
+
+
+# ------------------------------------------------------------------------------------------------- what a person says
+
+
+class LoopApplied(Event):
+    """A loop file was applied: all rules of one model."""
+
+    TYPE = "io.everloop.loop.applied.v1"
+    loop: Mapping[str, JsonValue]
+    digest: str
+
+
+class TrainingRequested(Event):
+    """A person asks for a training run, with another recipe if one is given; `bootstrap` makes the first version."""
+
+    TYPE = "io.everloop.training.requested.v1"
+    by: str
+    recipe: str | None = None
+    bootstrap: bool = False
+
+
+class ClockMoved(Event):
+    """A model's clock: `data` closes windows, `control` makes ticks; a `round` repeats a tick at the same time."""
+
+    TYPE = "io.everloop.clock.moved.v1"
+    data: AwareDatetime
+    control: AwareDatetime
+    round: int = 0
+
+
+# ------------------------------------------------------------------------------------------------------ the data plane
+
+
+class ShadowScores(Value):
+    """What a shadow version said about the same rows."""
+
+    version: str
+    score: tuple[float | None, ...]
+
+
+class PredictionsLogged(Event):
+    """One scored request of 1..N rows of one version and one arm, as columns of equal length."""
+
+    TYPE = "io.everloop.predictions.logged.v1"
+    source: Literal["serving", "producer", "bootstrap"] = "producer"
+    version: str | None = None
+    digest: str | None = None
+    arm: str | None = None
+    epoch: int | None = None
+    prediction_id: tuple[str, ...]
+    times: tuple[Millis, ...]
+    entity_id: tuple[str, ...] | None = None
+    features: Mapping[str, tuple[float | str | bool | None, ...]]
+    score: tuple[float | None, ...] | None = None
+    label: tuple[float | None, ...] | None = None
+    latency_ms: tuple[float | None, ...] | None = None
+    status: tuple[Literal["ok", "error"], ...] | None = None
+    shadow: ShadowScores | None = None
+
+
+class LabelsLogged(Event):
+    """What really happened, by prediction id; the last `labelled_at` wins."""
+
+    TYPE = "io.everloop.labels.logged.v1"
+    prediction_id: tuple[str, ...]
+    label: tuple[float, ...]
+    labelled_at: tuple[Millis, ...]
+
+
+class HeartbeatSent(Event):
+    """Ingest says what time it is, into every partition: `*`, and each model that has a clock of its own."""
+
+    TYPE = "io.everloop.heartbeat.sent.v1"
+    replica: str
+    clocks: Mapping[str, Millis]
+
+
+class HeartbeatPassed(Event):
+    """A heartbeat handed on behind the rows that came before it, with the partition that it was read in."""
+
+    TYPE = "io.everloop.heartbeat.passed.v1"
+    topic: str
+    partition: int
+    clocks: Mapping[str, Millis]
+
+
+class KeysRouted(Event):
+    """Rows on their way to the join, by prediction id: either the keys of predictions or labels."""
+
+    TYPE = "io.everloop.keys.routed.v1"
+    kind: Literal["prediction", "label"]
+    source: str
+    version: str | None = None
+    digest: str | None = None
+    arm: str | None = None
+    epoch: int | None = None
+    shadow_version: str | None = None
+    prediction_id: tuple[str, ...]
+    times: tuple[Millis, ...]
+    bucket: tuple[int, ...] | None = None
+    score: tuple[float | None, ...] | None = None
+    shadow_score: tuple[float | None, ...] | None = None
+    label: tuple[float, ...] | None = None
+
+
+class OutcomesJoined(Event):
+    """Predictions and their labels, joined: one row per label that met its prediction."""
+
+    TYPE = "io.everloop.outcomes.joined.v1"
+    source: str
+    version: str | None = None
+    digest: str | None = None
+    arm: str | None = None
+    epoch: int | None = None
+    shadow_version: str | None = None
+    prediction_id: tuple[str, ...]
+    times: tuple[Millis, ...]
+    bucket: tuple[int, ...]
+    score: tuple[float | None, ...]
+    shadow_score: tuple[float | None, ...] | None = None
+    label: tuple[float, ...]
+    labelled_at: tuple[Millis, ...]
+
+
+class Coverage(Value):
+    """Rows of one archive file that fall into the slice that begins at `start` (ms)."""
+
+    start: Millis
+    rows: int
+
+
+class ManifestCommitted(Event):
+    """A file of the archive is complete: its digest, offsets, rows and what of event time it covers."""
+
+    TYPE = "io.everloop.manifest.committed.v1"
+    kind: Literal["predictions", "outcomes"]
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    uri: str
+    sha256: str
+    rows: int
+    history_rows: int
+    coverage: tuple[Coverage, ...]
+    watermark: Millis
+
+
+class PartialSaved(Event):
+    """State and output of one partition for one (version, arm, slice): mergeable sketches with the source offset."""
+
+    TYPE = "io.everloop.partial.saved.v1"
+    topic: str
+    partition: int
+    offset: int
+    version: str
+    arm: str
+    start: Millis
+    end: Millis
+    kind: Literal["inputs", "outcomes"]
+    sketch: Mapping[str, JsonValue]
+
+
+class BooksKept(Event):
+    """What became of each row of a partition up to `offset`: every row is in exactly one count (rule 14)."""
+
+    TYPE = "io.everloop.books.kept.v1"
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    counted: int
+    history: int
+    late: int
+    duplicate: int
+    quarantined: int
+
+
+class ColumnWindow(Value):
+    """One column in one window beside its reference: counts per bin of the profile (the same bins for both)."""
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    counts: tuple[int, ...]
+    missing: int
+    reference: tuple[int, ...]
+    reference_missing: int
+    groups: tuple[int, ...] = ()
+
+
+class ArmWindow(Value):
+    """One arm (`champion`, `candidate`) in one window: rows, its columns and scores, and sums per entity bucket.
+
+    `buckets` maps bucket to sums; see `everloop.sketch.ArmSums`. `quality` is the labelled score histogram of an
+    outcomes window; see `everloop.sketch.LabelledScores`.
+    """
+
+    arm: str
+    version: str
+    rows: int
+    columns: tuple[ColumnWindow, ...] = ()
+    score: ColumnWindow | None = None
+    shadow_version: str | None = None
+    buckets: Mapping[str, JsonValue] = {}
+    quality: Mapping[str, JsonValue] = {}
+    reference_quality: Mapping[str, float] = {}
+    unknown_columns: tuple[str, ...] = ()
+
+
+class WindowClosed(Event):
+    """A window is complete in all partitions; `inputs` at end + grace, `outcomes` at end + label horizon."""
+
+    TYPE = "io.everloop.window.closed.v1"
+    kind: Literal["inputs", "outcomes"]
+    start: Millis
+    end: Millis
+    revision: int = 0
+    arms: tuple[ArmWindow, ...]
+    rows: int
+    late: int = 0
+    quarantined: int = 0
+
+
+# ------------------------------------------------------------------------------------------------------------- drift
+
+
+class Episode(StrEnum):
+    """Where an episode of drift stands after a window."""
+
+    NONE = "none"
+    OPENED = "opened"
+    CONTINUING = "continuing"
+    CLOSED = "closed"
+
+
+class Measure(Value):
+    """One measured difference: of a column, of the scores, or of quality."""
+
+    name: str
+    test: str
+    value: float
+    limit: float
+    drifted: bool
+    rows: int
+
+
+class WindowJudged(Event):
+    """What a window means: the measures, the verdict, and the episode. One per window record."""
+
+    TYPE = "io.everloop.window.judged.v1"
+    kind: Literal["inputs", "outcomes"]
+    start: Millis
+    end: Millis
+    revision: int
+    version: str | None
+    verdict: Literal["stable", "drifted", "too_few", "reference_warming", "no_reference"]
+    measures: tuple[Measure, ...]
+    reason: Reason
+    episode: Episode
+    episode_id: UUID | None = None
+    episode_kind: Literal["drift", "quality"] | None = None
+    change_at: Millis | None = None
+    rows: int = 0
+    quality: Mapping[str, float] = {}
+
+
+# ---------------------------------------------------------------------------------------------------------- training
+
+
+class FileRef(Value):
+    """A claim check: where bytes are, and the digest that they must have."""
+
+    uri: str
+    sha256: str
+
+
+class Snapshot(Value):
+    """Training data, reproducible by construction: a time range `[start, end)` in ms over files of the archive."""
+
+    start: Millis
+    end: Millis
+    strategy: str
+    half_life_ms: int | None = None
+    predictions: tuple[FileRef, ...]
+    outcomes: tuple[FileRef, ...]
+
+
+class TrainingSpec(Value):
+    """All that a training job needs; the same specification runs as a child process or in a cluster."""
+
+    recipe: str
+    task: str
+    seed: int
+    features: Mapping[str, str] | None
+    snapshot: Snapshot
+    holdout: float
+    version: str
+    timeout_s: float
+
+
+class TurnOpened(Event):
+    """A cause for training was accepted: it waits for data until its deadline."""
+
+    TYPE = "io.everloop.turn.opened.v1"
+    cause: Literal["drift", "quality", "schedule", "rows", "command", "bootstrap", "standing"]
+    episode_id: UUID | None = None
+    change_at: Millis | None = None
+    recipe: str | None = None
+    wait_until: AwareDatetime
+    reason: Reason
+
+
+class TurnDeferred(Event):
+    """A cause came that cannot open a turn now; said once per reason. The cause is kept."""
+
+    TYPE = "io.everloop.turn.deferred.v1"
+    cause: str
+    episode_id: UUID | None = None
+    change_at: Millis | None = None
+    recipe: str | None = None
+    bootstrap: bool = False
+    reason: Reason
+
+
+class EpisodeNoted(Event):
+    """The trainer takes note that an episode has ended, so that it is no standing cause any more."""
+
+    TYPE = "io.everloop.episode.noted.v1"
+    episode_id: UUID
+    open: bool
+
+
+class TrainingStarted(Event):
+    """A training job starts, or starts again with a higher attempt."""
+
+    TYPE = "io.everloop.training.started.v1"
+    attempt: int
+    spec: TrainingSpec
+    fresh_labels: int
+    reason: Reason
+
+
+class ModelVersionCreated(Event):
+    """A version exists: its bytes by digest, what it was trained on, its reference profile and holdout."""
+
+    TYPE = "io.everloop.model-version.created.v1"
+    version: str
+    artifact: FileRef
+    size: int
+    task: str
+    recipe: str
+    features: Mapping[str, str]
+    profile: Profile
+    metrics: Mapping[str, float]
+    snapshot: Snapshot
+    holdout: Snapshot
+    train_rows: int
+    holdout_rows: int
+    cut: Millis
+    run_id: str | None = None
+    bootstrap: bool = False
+    seconds: float = 0.0
+
+
+class TrainingFailed(Event):
+    """The job ended without a version; the turn is over."""
+
+    TYPE = "io.everloop.training.failed.v1"
+    attempt: int
+    error: str
+    reason: Reason
+
+
+class TrainingSkipped(Event):
+    """The deadline of waiting for data passed; the turn is over."""
+
+    TYPE = "io.everloop.training.skipped.v1"
+    reason: Reason
+
+
+class TurnClosed(Event):
+    """The turn of the loop is over: what the gate or the rollout said of its version."""
+
+    TYPE = "io.everloop.turn.closed.v1"
+    outcome: Literal["promoted", "refused", "aborted", "superseded"]
+    version: str
+
+
+# ---------------------------------------------------------------------------------------------------------- verdicts
+
+
+class Check(Value):
+    """One check of the gate, always reported."""
+
+    name: str
+    verdict: Literal["pass", "fail", "too_few", "skipped"]
+    reason: Reason
+    detail: Mapping[str, float | str] = {}
+
+
+class ChampionRef(Value):
+    """The champion that something was measured against."""
+
+    version: str
+    artifact: FileRef
+    features: Mapping[str, str]
+    task: str = "binary"
+
+
+class CheckSpec(Value):
+    """All that the measuring job of the gate needs."""
+
+    version: str
+    artifact: FileRef
+    features: Mapping[str, str]
+    task: str
+    champion: ChampionRef | None
+    holdout: Snapshot
+    latency_rows: int
+    timeout_s: float
+
+
+class VersionReceived(Event):
+    """The gate has a version to check; it waits for the next tick to know its champion."""
+
+    TYPE = "io.everloop.version.received.v1"
+    version: str
+    created: ModelVersionCreated
+    deadline: AwareDatetime
+
+
+class ChecksStarted(Event):
+    """The measuring job starts, or starts again with a higher attempt."""
+
+    TYPE = "io.everloop.checks.started.v1"
+    attempt: int
+    spec: CheckSpec
+    archived_rows: int
+
+
+class SignedVerdict(Value):
+    """What a model needs to be served: the gate's signature over its digest (rule 10)."""
+
+    model: str
+    version: str
+    artifact: FileRef
+    features: Mapping[str, str]
+    task: str
+    champion: str | None
+    passed_at: AwareDatetime
+    key_id: str = ""
+    signature: str = ""
+
+
+class VersionPassed(Event):
+    """All checks passed, against the champion named in the verdict."""
+
+    TYPE = "io.everloop.version.passed.v1"
+    version: str
+    champion: str | None
+    checks: tuple[Check, ...]
+    verdict: SignedVerdict
+
+
+class VersionRefused(Event):
+    """At least one check failed, or a hold met its deadline; the failing checks are named."""
+
+    TYPE = "io.everloop.version.refused.v1"
+    version: str
+    champion: str | None
+    checks: tuple[Check, ...]
+    failed: tuple[str, ...]
+
+
+class VersionHeld(Event):
+    """Too few rows to say: measured again when the archive has grown, refused at the deadline."""
+
+    TYPE = "io.everloop.version.held.v1"
+    version: str
+    champion: str | None
+    checks: tuple[Check, ...]
+    until: AwareDatetime
+    archived_rows: int
+
+
+# ---------------------------------------------------------------------------------------------------------- rollouts
+
+
+class Phase(StrEnum):
+    """Where a rollout stands."""
+
+    SHADOW = "shadow"
+    CANARY = "canary"
+    WATCH = "watch"
+    DONE = "done"
+
+
+class Look(Value):
+    """One measure of one look: interval, limit, and what it says."""
+
+    measure: str
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    limit: float | None
+    verdict: Literal["advance", "abort", "hold"]
+    rule: str
+    samples: int
+
+
+class RolloutStarted(Event):
+    """A passed version enters shadow: the champion keeps 100 %."""
+
+    TYPE = "io.everloop.rollout.started.v1"
+    version: str
+    champion: str
+    verdict: SignedVerdict
+    deadline: AwareDatetime
+    salt: str
+
+
+class WindowLooked(Event):
+    """One look at the arms, with the evidence so far."""
+
+    TYPE = "io.everloop.window.looked.v1"
+    version: str
+    phase: Phase
+    kind: Literal["inputs", "outcomes"]
+    start: Millis
+    end: Millis
+    looks: tuple[Look, ...]
+    verdict: Literal["advance", "abort", "hold"]
+    evidence: Mapping[str, JsonValue] = {}
+
+
+class StepTaken(Event):
+    """The candidate's weight changed to the next step."""
+
+    TYPE = "io.everloop.step.taken.v1"
+    version: str
+    phase: Phase
+    weight: Share
+    reason: Reason
+
+
+class VersionPromoted(Event):
+    """The candidate is the champion: traffic, alias and drift reference follow from this record."""
+
+    TYPE = "io.everloop.version.promoted.v1"
+    version: str
+    previous: str | None
+    verdict: SignedVerdict
+    salt: str
+    reason: Reason
+
+
+class RolloutAborted(Event):
+    """The candidate goes, the champion has 100 %."""
+
+    TYPE = "io.everloop.rollout.aborted.v1"
+    version: str
+    champion: str
+    phase: Phase
+    reason: Reason
+    looks: tuple[Look, ...] = ()
+
+
+class VersionRolledBack(Event):
+    """After a promotion the watch failed: the previous champion serves again."""
+
+    TYPE = "io.everloop.version.rolled-back.v1"
+    version: str
+    champion: str
+    verdict: SignedVerdict
+    salt: str
+    reason: Reason
+
+
+class VerdictStale(Event):
+    """The verdict names a champion that is not the champion any more; the gate measures again."""
+
+    TYPE = "io.everloop.verdict.stale.v1"
+    version: str
+    measured_against: str | None
+    champion: str | None
+
+
+class ArmPlan(Value):
+    """One arm of a plan: its version, its weight and the signed verdict that allows it to serve."""
+
+    arm: str
+    version: str
+    weight: Share
+    verdict: SignedVerdict
+
+
+class TrafficPlanned(Event):
+    """The split that serving obeys: a lease of `ttl_s` wall seconds from the record's append time."""
+
+    TYPE = "io.everloop.traffic.planned.v1"
+    epoch: int
+    salt: str
+    ttl_s: float
+    arms: tuple[ArmPlan, ...]
+    shadow: ArmPlan | None = None
+
+
+# ----------------------------------------------------------------------------------------------- what everybody says
+
+
+class AlertRaised(Event):
+    """One sentence for a person, with the event that it stands on."""
+
+    TYPE = "io.everloop.alert.raised.v1"
+    name: str
+    severity: Literal["info", "warning", "error"]
+    summary: str
+    details: Mapping[str, JsonValue] = {}
+
+
+class DeadLettered(Event):
+    """A record that could not be handled: where it was, why, and its original bytes (base64)."""
+
+    TYPE = "io.everloop.record.dead-lettered.v1"
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    stage: str
+    error: str
+    key: str | None = None
+    value: str | None = None
+
+
+# ------------------------------------------------------------------------------- inputs that are not on any topic
+
+
+class Tick(Event):
+    """Time passed for one model. Not a delivery: a missed tick is not made up."""
+
+
+class JobEnded(Event):
+    """The outcome of long work, as an input to the decider that started it."""
+
+    started: UUID
+    attempt: int
+    ok: bool
+    result: Mapping[str, JsonValue] = {}
+    error: str = ""
+
+
+class JobOrphaned(Event):
+    """A holder found long work that was started and has no end: it may be started again."""
+
+    started: UUID
+    attempt: int
+
+
+def _wire_types(root: type[Event]) -> dict[str, type[Event]]:
+    found = {root.TYPE: root} if root.TYPE else {}
+    for child in root.__subclasses__():
+        found |= _wire_types(child)
+    return found
+
+
+TYPES: Mapping[str, type[Event]] = _wire_types(Event)
+"""Every event that travels on a topic, by its CloudEvents type."""
