@@ -1,0 +1,60 @@
+"""Facts of one model: folds of broadcast topics, consulted on ticks only (DESIGN rule 3). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from everloop import events as e
+
+REMEMBERED_CHAMPIONS = 5
+"""A second check of the gate against the best of the last five stops a slow slide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one model beside the own journal: its archive, its champion, whether a rollout is live."""
+
+    manifests: tuple[e.ManifestCommitted, ...] = ()
+    champion: e.SignedVerdict | None = None
+    past_champions: tuple[str, ...] = ()
+    rollout_live: str | None = None
+
+    @property
+    def archived_outcomes(self) -> int:
+        """Labelled rows in the archive, bootstrap rows included."""
+        return sum(manifest.rows for manifest in self.manifests if manifest.kind == "outcomes")
+
+    def rows_since(self, kind: str, start: int) -> int:
+        """Rows of this kind whose slice begins at or after `start` (ms)."""
+        covered = (c for m in self.manifests if m.kind == kind for c in m.coverage)
+        return sum(c.rows for c in covered if c.start >= start)
+
+    def newest(self, kind: str) -> int | None:
+        """Begin (ms) of the newest slice with a row of this kind; None when there is none."""
+        return max((c.start for m in self.manifests if m.kind == kind for c in m.coverage), default=None)
+
+    def oldest(self, kind: str) -> int | None:
+        """Begin (ms) of the oldest slice with a row of this kind; None when there is none."""
+        return min((c.start for m in self.manifests if m.kind == kind for c in m.coverage), default=None)
+
+    def files(self, kind: str, start: int, end: int) -> tuple[e.FileRef, ...]:
+        """The files with at least one row of this kind in slices that begin in `[start, end)` (ms), in log order."""
+        hit = (m for m in self.manifests if m.kind == kind and any(start <= c.start < end for c in m.coverage))
+        return tuple(e.FileRef(uri=m.uri, sha256=m.sha256) for m in hit)
+
+
+def fold(facts: Facts, event: e.Event) -> Facts:
+    """Fold one event of `archive` or `rollouts` into the facts; any other event leaves them as they are."""
+    match event:
+        case e.ManifestCommitted():
+            return replace(facts, manifests=(*facts.manifests, event))
+        case e.RolloutStarted():
+            return replace(facts, rollout_live=event.version)
+        case e.RolloutAborted():
+            return replace(facts, rollout_live=None)
+        case e.VersionPromoted():
+            past = (event.version, *facts.past_champions)[:REMEMBERED_CHAMPIONS]
+            return replace(facts, champion=event.verdict, past_champions=past, rollout_live=None)
+        case e.VersionRolledBack():
+            return replace(facts, champion=event.verdict)
+    return facts

@@ -1,0 +1,56 @@
+"""What a service hands to the runtime: a decider with its literal tables, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from everloop.events import AlertRaised, Event, TrafficPlanned
+from everloop.facts import Facts
+from everloop.loop import Loop
+from everloop.topics import Topic
+
+S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
+Projected = AlertRaised | TrafficPlanned
+
+
+class Decide(Protocol[S_contra]):
+    """`decide(state, input, now, loop, facts)`: one event, or nothing. `facts` is None but on ticks (rule 3)."""
+
+    def __call__(self, state: S_contra, cause: Event, now: datetime, rules: Loop, facts: Facts | None, /) -> Event | None:
+        """Say what follows from one input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Long work that the folded state shows as started and without an end."""
+
+    started: Event
+    attempt: int
+
+
+Projection = Callable[[Event], Sequence[Projected]]
+"""Short work without a port: the records that follow from one valid journal record (`traffic`, `alerts`)."""
+
+Effect = Callable[[Event], None]
+"""Short work on the outside world, keyed by the event's id, so that a repeat changes nothing."""
+
+
+@dataclass(frozen=True)
+class Decider(Generic[S]):
+    """One control service as the runtime sees it."""
+
+    name: str
+    journal: Topic
+    hears: tuple[Topic, ...]
+    facts_from: tuple[Topic, ...]
+    initial: Callable[[], S]
+    decide: Decide[S]
+    evolve: Callable[[S, Event], S]
+    job: Callable[[S], Job | None] = lambda _: None
+    projections: Mapping[type[Event], Projection] = field(default_factory=dict)
+    effects: Mapping[type[Event], Effect] = field(default_factory=dict)
+    seal: Callable[[Event], Event] = lambda event: event
