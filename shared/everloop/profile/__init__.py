@@ -1,0 +1,23 @@
+"""The reference profile of a model version: what its inputs, scores and quality looked like when it was made.
+
+`values` has the pydantic values that `ModelVersionCreated` carries, `cells` counts raw values into bins (the one rule for
+reference and current data), `build` makes a profile from columns, `groups` merges bins for PSI.
+"""
+
+from everloop.profile.build import MAX_BINS, MAX_CATEGORIES, Task, build_profile
+from everloop.profile.groups import PSI_GROUPS, column_groups, merge_groups, psi_groups
+from everloop.profile.values import ColumnProfile, Profile, QualityProfile
+
+__all__ = [
+    "MAX_BINS",
+    "MAX_CATEGORIES",
+    "PSI_GROUPS",
+    "ColumnProfile",
+    "Profile",
+    "QualityProfile",
+    "Task",
+    "build_profile",
+    "column_groups",
+    "merge_groups",
+    "psi_groups",
+]

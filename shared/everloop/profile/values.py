@@ -1,0 +1,86 @@
+"""What a profile says, as frozen values whose JSON round trip is exact."""
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Value(BaseModel):
+    """Frozen, and nothing beyond the named fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ColumnProfile(_Value):
+    """One column of the reference.
+
+    A numeric column has `len(edges) + 1` bins: bin i holds `edges[i-1] <= x < edges[i]`. The first edge is the smallest
+    reference value and the last lies just above the largest, so the outermost bins hold what the reference never had. A
+    categorical column has a bin per category, most frequent first, and `other` last. `blocks` are the same counts
+    per contiguous stretch of time, oldest first.
+    """
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    edges: tuple[Finite, ...] = ()
+    categories: tuple[str, ...] = ()
+    counts: tuple[Count, ...]
+    missing: Count = 0
+    nonfinite: Count = 0
+    malformed: Count = 0
+    blocks: tuple[tuple[Count, ...], ...] = ()
+
+    @property
+    def present(self) -> int:
+        """How many reference values fell into a bin."""
+        return sum(self.counts)
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        """Counts belong to bins, and bins to one kind."""
+        unused = self.edges if self.kind == "categorical" else self.categories
+        bins = len(self.categories if self.kind == "categorical" else self.edges) + 1
+        if unused or any(len(counts) != bins for counts in (self.counts, *self.blocks)):
+            message = (
+                f"column {self.name!r}: a {self.kind} column with these bins needs {bins} counts per row of counts"
+            )
+            raise ValueError(message)
+        if any(low >= high for low, high in pairwise(self.edges)):
+            message = f"column {self.name!r}: edges must ascend strictly"
+            raise ValueError(message)
+        if len(set(self.categories)) != len(self.categories):
+            message = f"column {self.name!r}: categories must differ"
+            raise ValueError(message)
+        return self
+
+
+class QualityProfile(_Value):
+    """One quality metric on out-of-time holdout rows, with its standard error."""
+
+    metric: str
+    value: Finite
+    standard_error: Finite
+    rows: Count
+    positives: Count
+
+
+class Profile(_Value):
+    """The whole reference: `rows` rows of inputs, the scores of the holdout, and its quality."""
+
+    rows: Count
+    columns: tuple[ColumnProfile, ...]
+    score: ColumnProfile
+    quality: tuple[QualityProfile, ...] = ()
+    positive_rate: Finite | None = None
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        """A column is found by its name."""
+        if len({column.name for column in self.columns}) != len(self.columns):
+            message = "two columns of a profile have the same name: rename one"
+            raise ValueError(message)
+        return self
