@@ -51,7 +51,7 @@ def partition(key: str, partitions: int) -> int:
 
 
 def unit_interval(entity: str, salt: str) -> float:
-    """Give the place of an entity in [0, 1) under a rollout's salt: the entity is in an arm of weight w while it is < w.
+    """Give the place of an entity in [0, 1) under a rollout's salt; it is in an arm of weight w while the place is < w.
 
     53 bits, exact as a float, so the place is never rounded up to 1. The salt is hashed apart from the entity, so no
     two pairs (salt, entity) run together.

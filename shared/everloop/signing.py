@@ -61,8 +61,8 @@ class PrivateKey:
         return f"PrivateKey({self.id})"
 
     def __reduce__(self) -> str:
-        """Refuse to be copied into a pickle."""
-        message = "a private key is never pickled; load it from its file"
+        """Refuse to be copied, and with that to be serialised by accident."""
+        message = "a private key is never copied or serialised; load it from its file"
         raise TypeError(message)
 
     def signs(self, message: bytes) -> bytes:
@@ -101,9 +101,7 @@ def generate(path: Path) -> PrivateKey:
     Raises `UsageError` where the file exists: a key is never overwritten.
     """
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError as error:

@@ -1,0 +1,246 @@
+"""The claim check: bulk bytes go to a store, an event carries URI and SHA-256, the reader verifies.
+
+`FolderStore` is the local store, content-addressed, so the same bytes are the same file and no writer can disturb
+another. `MemoryStore` is the fake for tests.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from everloop.errors import FatalError, InvalidError
+
+LARGEST: Final = 1 << 30
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Artifact(BaseModel):
+    """Where bytes lie and what they must be. `size` in bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    uri: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class ArtifactStore(Protocol):
+    """What services need of a store; object storage is another implementation."""
+
+    def put(self, data: bytes, kind: str) -> Artifact:
+        """Keep bytes. Putting the same bytes again is harmless and gives the same artifact."""
+        ...
+
+    def fetch(self, uri: str, digest: str) -> bytes:
+        """Give the bytes. Raises `InvalidError`: `digest_mismatch`, `bad_uri`, `missing`, `too_large`."""
+        ...
+
+
+class FolderStore:
+    """Files `<root>/<kind>/<first two>/<digest>` under one folder, directories 0700, files 0400.
+
+    `readable` are further folders from which `file://` URIs of other stores are accepted.
+    """
+
+    def __init__(self, root: Path, *, readable: Sequence[Path] = (), largest: int = LARGEST) -> None:
+        """Name the folder; nothing is made until the first `put`. `largest`: cap in bytes for either way."""
+        self._root: Final = root.resolve()
+        self._roots: Final = (self._root, *(folder.resolve() for folder in readable))
+        self._largest: Final = largest
+
+    def put(self, data: bytes, kind: str) -> Artifact:
+        """Write atomically: another reader sees the whole file or none. Raises `FatalError` when the disk is full."""
+        _check_kind(kind)
+        _check_size(len(data), self._largest)
+        digest = sha256(data).hexdigest()
+        path = self._root / kind / digest[:2] / digest
+        if not _holds(path, digest, self._largest):
+            self._write(path, data)
+        return Artifact(uri=f"file://{quote(str(path))}", sha256=digest, size=len(data))
+
+    def fetch(self, uri: str, digest: str) -> bytes:
+        """Read a file under an allowed folder and verify it."""
+        _check_digest(digest)
+        data = _read(self._beneath(path_of(uri)), self._largest)
+        _check_bytes(data, digest)
+        return data
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write or leave nothing behind."""
+        try:
+            _make_private(path.parent, self._root)
+            write_atomically(path, data)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            message = f"no space left for {len(data)} bytes under {self._root}; free some, nothing was written"
+            raise FatalError(message) from error
+
+    def _beneath(self, path: Path) -> tuple[Path, Path]:
+        """Split a path into the allowed folder and what lies beneath it."""
+        for root in self._roots:
+            if path != root and path.is_relative_to(root):
+                return root, path.relative_to(root)
+        message = f"{path} is not under a folder that this service reads; allowed: {', '.join(map(str, self._roots))}"
+        raise InvalidError("bad_uri", message)
+
+
+class MemoryStore:
+    """The store of the tests and of the simulator."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.kept: Final[dict[str, bytes]] = {}
+
+    def put(self, data: bytes, kind: str) -> Artifact:
+        """Keep bytes under `memory://<kind>/<digest>`."""
+        _check_kind(kind)
+        digest = sha256(data).hexdigest()
+        uri = f"memory://{kind}/{digest}"
+        self.kept[uri] = data
+        return Artifact(uri=uri, sha256=digest, size=len(data))
+
+    def fetch(self, uri: str, digest: str) -> bytes:
+        """Give the bytes, verified like those of a folder."""
+        _check_digest(digest)
+        if uri not in self.kept:
+            raise _missing(uri)
+        _check_bytes(self.kept[uri], digest)
+        return self.kept[uri]
+
+
+def path_of(uri: str) -> Path:
+    """Give the path of a `file://` URI. Raises `InvalidError("bad_uri")` for another form, a host, `..` or NUL."""
+    parts = urlsplit(uri)
+    path = unquote(parts.path)
+    plain = parts.scheme == "file" and not (parts.netloc or parts.query or parts.fragment)
+    if not plain or not path.startswith("/") or "\x00" in path or ".." in path.split("/"):
+        message = f"{uri!r} is no artifact; only absolute file:// addresses without `..` are read"
+        raise InvalidError("bad_uri", message)
+    return Path(path)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside, flush to the disk, rename, flush the folder. On any error no file is left."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o400)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_private(folder: Path, root: Path) -> None:
+    """Make the folders from the root down, for their owner only (`mkdir(parents=True)` would use the umask)."""
+    if folder != root:
+        _make_private(folder.parent, root)
+    folder.mkdir(mode=0o700, parents=folder == root, exist_ok=True)
+
+
+def _read(place: tuple[Path, Path], largest: int) -> bytes:
+    """Read a regular file beneath a folder; no symlink is followed on the way."""
+    root, rest = place
+    try:
+        descriptor = _open_beneath(root, rest)
+    except FileNotFoundError as error:
+        raise _missing(str(root / rest)) from error
+    except OSError as error:
+        if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
+            raise
+        raise _not_a_file(root / rest) from error
+    try:
+        return _read_regular(descriptor, root / rest, largest)
+    finally:
+        os.close(descriptor)
+
+
+def _read_regular(descriptor: int, path: Path, largest: int) -> bytes:
+    """Judge the opened file itself, so that nothing can be put in its place in between."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise _not_a_file(path)
+    _check_size(status.st_size, largest)
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        return file.read(largest + 1)
+
+
+def _open_beneath(root: Path, rest: Path) -> int:
+    """Open part by part, each by its folder's descriptor, no link followed; O_NONBLOCK, so that no pipe hangs us."""
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in rest.parts[:-1]:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        return os.open(rest.parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _holds(path: Path, digest: str, largest: int) -> bool:
+    """Say whether the very bytes lie there already; a damaged file is written anew."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > largest:
+        return False
+    return sha256(path.read_bytes()).hexdigest() == digest
+
+
+def _check_kind(kind: str) -> None:
+    if not _KIND.fullmatch(kind):
+        message = f"{kind!r} is no kind of artifact; use lower-case letters, digits and dashes, such as `model`"
+        raise ValueError(message)
+
+
+def _check_digest(digest: str) -> None:
+    if not _SHA256.fullmatch(digest):
+        message = "a digest is 64 lower-case hexadecimal digits (SHA-256)"
+        raise InvalidError("digest_mismatch", message)
+
+
+def _check_size(size: int, largest: int) -> None:
+    if size > largest:
+        message = f"the artifact has {size} bytes, more than the limit of {largest}"
+        raise InvalidError("too_large", message)
+
+
+def _check_bytes(data: bytes, digest: str) -> None:
+    found = sha256(data).hexdigest()
+    if found != digest:
+        message = f"the bytes have digest {found[:12]}…, the event says {digest[:12]}…: damaged or swapped, not used"
+        raise InvalidError("digest_mismatch", message)
+
+
+def _missing(uri: str) -> InvalidError:
+    return InvalidError("missing", f"{uri}: there is no such artifact; was it removed, or is the store another one?")
+
+
+def _not_a_file(path: Path) -> InvalidError:
+    return InvalidError("bad_uri", f"{path} is not a plain file; symbolic links and folders are not followed")
