@@ -676,6 +676,7 @@ class TrafficPlanned(Event):
     ttl_s: float
     arms: tuple[ArmPlan, ...]
     shadow: ArmPlan | None = None
+    supersedes: int | None = None
 
 
 # ----------------------------------------------------------------------------------------------- what everybody says

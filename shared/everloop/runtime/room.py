@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
-from everloop.events import AlertRaised, Event, TrafficPlanned
+from everloop.events import AlertRaised, ChecksStarted, Event, TrafficPlanned, TrainingStarted
 from everloop.facts import Facts
 from everloop.loop import Loop
 from everloop.topics import Topic
@@ -28,12 +28,13 @@ class Decide(Protocol[S_contra]):
 class Job:
     """Long work that the folded state shows as started and without an end."""
 
-    started: Event
+    started: TrainingStarted | ChecksStarted
     attempt: int
 
 
-Projection = Callable[[Event], Sequence[Projected]]
-"""Short work without a port: the records that follow from one valid journal record (`traffic`, `alerts`)."""
+Projection = Callable[[S, Event], Sequence[Projected]]
+"""Short work without a port: the records (`traffic`, `alerts`) that follow from one valid journal record and the state
+right after it."""
 
 Effect = Callable[[Event], None]
 """Short work on the outside world, keyed by the event's id, so that a repeat changes nothing."""
@@ -51,6 +52,8 @@ class Decider(Generic[S]):
     decide: Decide[S]
     evolve: Callable[[S, Event], S]
     job: Callable[[S], Job | None] = lambda _: None
-    projections: Mapping[type[Event], Projection] = field(default_factory=dict)
+    projections: Mapping[type[Event], Projection[S]] = field(default_factory=dict)
     effects: Mapping[type[Event], Effect] = field(default_factory=dict)
     seal: Callable[[Event], Event] = lambda event: event
+    standing: Callable[[S], Sequence[Projected]] = lambda _: ()
+    """What is repeated while the model is held: leases (`traffic`), with the same id and epoch."""

@@ -1,0 +1,376 @@
+"""The dispatch rule of control services: decide, publish, read back, then commit (DESIGN rules 3 to 6, 12)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID, uuid5
+
+import structlog
+
+from everloop import topics
+from everloop.buckets import partition
+from everloop.codec import decode, encode
+from everloop.errors import InvalidError
+from everloop.events import (
+    AlertRaised,
+    DeadLettered,
+    Event,
+    JobEnded,
+    JobOrphaned,
+    Tick,
+    TrafficPlanned,
+    named_id,
+)
+from everloop.facts import Facts
+from everloop.jobs import Finished, Jobs
+from everloop.runtime.broadcast import Broadcast, Clock, World
+from everloop.runtime.journal import Validity
+from everloop.runtime.log import Assignment, Log, Message, Place, Record
+from everloop.runtime.room import Decider
+
+S = TypeVar("S")
+logger = structlog.get_logger()
+
+
+@dataclass
+class ModelJournal(Generic[S]):
+    """One model's journal, folded: state, answered causes, and whether the fold has failed."""
+
+    state: S
+    sequence: int = 0
+    last_time: datetime | None = None
+    answered: set[UUID] = field(default_factory=set)
+    stopped: bool = False
+    failed_at: int = -1
+    ticked: tuple[datetime, int] | None = None
+
+
+@dataclass
+class Held(Generic[S]):
+    """One held partition of the own journal: its models, and the valid events whose short work is not done yet."""
+
+    validity: Validity = field(default_factory=Validity)
+    models: dict[str, ModelJournal[S]] = field(default_factory=dict)
+    position: int = 0
+    undone: dict[int, tuple[Event, S]] = field(default_factory=dict)
+
+
+class ControlService(Generic[S]):
+    """One replica of a control service. `step` does what there is to do and says whether there was anything."""
+
+    def __init__(
+        self, room: Decider[S], log: Log, jobs: Jobs, *, replica: str, wall: Callable[[], datetime], lease_s: float = 5.0
+    ) -> None:
+        """Join the group and open the broadcasts. `wall` is used for `recordedtime` and leases alone."""
+        self.room = room
+        self.log = log
+        self.jobs = jobs
+        self.wall = wall
+        self.lease_s = lease_s
+        self.world = World()
+        self.held: dict[int, Held[S]] = {}
+        self.heard: dict[Place, Validity] = {}
+        self.running: dict[UUID, str] = {}
+        self.assigned = Assignment(-1, frozenset())
+        self.renewed = wall()
+        names = [topic.name for topic in (topics.LOOPS, topics.CLOCK, *room.facts_from)]
+        self.broadcast = Broadcast(log, names, f"everloop.{room.name}.broadcast.{replica}")
+        self.consumer = log.consumer(f"everloop.{room.name}", [room.journal.name, *(t.name for t in room.hears)])
+        self.tail = log.tail()
+
+    def step(self, timeout_s: float = 0.0) -> bool:
+        """One round: broadcasts and ticks, deliveries, ended jobs, leases."""
+        records = self.consumer.poll(timeout_s)
+        news = self.broadcast.news()
+        for record, event in news:
+            self.world.learn(record, event)
+        self._take_over()
+        for record in records:
+            self._deliver(record)
+        ended = [self._job_ended(finished) for finished in self.jobs.finished()]
+        ticked = self._ticks()
+        if news:
+            self.broadcast.commit()
+        self._renew()
+        return bool(records or news or ended or ticked)
+
+    def close(self) -> None:
+        """Leave the group; running children end with their holder."""
+        self.jobs.close()
+        self.consumer.close()
+        self.tail.close()
+        self.broadcast.tail.close()
+
+    # ---------------------------------------------------------------------------------------------- assignment
+
+    def _take_over(self) -> None:
+        assigned = self.consumer.assignment()
+        if assigned == self.assigned:
+            return
+        self.assigned = assigned
+        mine = {place.partition for place in assigned.places if place.topic == self.room.journal.name}
+        for lost in self.held.keys() - mine:
+            self._let_go(lost)
+        self._prime_heard()
+        for number in mine - self.held.keys():
+            self.held[number] = Held()
+        self._seek()
+        for number in mine:
+            self._sync(number)
+            self._claim_orphans(number)
+
+    def _let_go(self, number: int) -> None:
+        for model in self.held.pop(number).models:
+            for started in [key for key, name in self.running.items() if name == model]:
+                self.jobs.kill(str(started))
+                del self.running[started]
+
+    def _prime_heard(self) -> None:
+        """Validity of the journals that are heard: read from the start to the committed offset, hand on nothing."""
+        journals = {topic.name for topic in self.room.hears if topic.journal}
+        places = [place for place in self.assigned.places if place.topic in journals]
+        tail = self.log.tail()
+        tail.seek(dict.fromkeys(places, 0))
+        self.heard = {place: Validity() for place in places}
+        for record in tail.read_to(self.log.committed(f"everloop.{self.room.name}", places)):
+            self.heard[record.place].accept(record)
+        tail.close()
+
+    def _seek(self) -> None:
+        self.tail.seek({self._journal(number): held.position for number, held in self.held.items()})
+
+    def _journal(self, number: int) -> Place:
+        return Place(self.room.journal.name, number)
+
+    # ------------------------------------------------------------------------------------------- the journal rule
+
+    def _sync(self, number: int) -> None:
+        """Fold the own journal up to an end that is asked for now."""
+        place, held = self._journal(number), self.held[number]
+        end = self.log.ends([place])[place]
+        if end <= held.position:
+            return
+        for record in self.tail.read_to({place: end}):
+            event = held.validity.accept(record)
+            if event is not None:
+                self._fold(held, event, record.offset)
+        held.position = end
+
+    def _fold(self, held: Held[S], event: Event, offset: int) -> None:
+        journal = held.models.setdefault(event.model, ModelJournal(self.room.initial()))
+        journal.sequence = event.sequence or 0
+        journal.last_time = event.time
+        if event.causation_id:
+            journal.answered.add(event.causation_id)
+        try:
+            journal.state = self.room.evolve(journal.state, event)
+        except Exception as error:  # noqa: BLE001 -- any failure of the pure fold stops this model, never the service (rule 5)
+            self._stop(journal, event, error)
+        held.undone[offset] = (event, journal.state)
+
+    def _stop(self, journal: ModelJournal[S], event: Event, error: Exception) -> None:
+        journal.stopped = True
+        summary = f"{self.room.name} cannot fold its journal of {event.model} and has stopped deciding for it"
+        self._alert("model_stopped", event, summary, type(error).__name__)
+
+    def _handle(self, cause: Event, now: datetime, facts: Facts | None) -> bool:
+        """Decide one input on the newest journal until a valid record answers it; whether anything was said."""
+        number = partition(cause.model, topics.PARTITIONS)
+        loop = self.world.loops.get(cause.model)
+        if loop is None or number not in self.held:
+            return False
+        said = False
+        while True:
+            self._sync(number)
+            journal = self.held[number].models.setdefault(cause.model, ModelJournal(self.room.initial()))
+            if journal.stopped or cause.id in journal.answered:
+                break
+            if isinstance(cause, Tick) and journal.failed_at == journal.sequence:
+                break  # the same state failed on a tick before: one dead letter tells all
+            moment = max(now, journal.last_time) if journal.last_time else now
+            try:
+                event = self.room.decide(journal.state, cause, moment, loop, facts)
+            except Exception as error:  # noqa: BLE001 -- the pure core is deterministic: retrying cannot help (rule 12)
+                journal.failed_at = journal.sequence
+                self._failed(cause, error)
+                break
+            if event is None:
+                break
+            sealed = self.room.seal(event.model_copy(update={"sequence": journal.sequence + 1}))
+            self._write(self._journal(number), sealed)
+            said = True
+        self._start_jobs(number)
+        return said
+
+    # ------------------------------------------------------------------------------------------------- deliveries
+
+    def _deliver(self, record: Record) -> None:
+        if record.place not in self.assigned.places:
+            return
+        if record.place.topic == self.room.journal.name:
+            self._react(record)
+        else:
+            self._hear(record)
+        self.consumer.commit({record.place: record.offset + 1})
+
+    def _hear(self, record: Record) -> None:
+        if record.place in self.heard:
+            event = self.heard[record.place].accept(record)
+        else:
+            event = self._decode(record)
+        if event is not None:
+            self._handle(event, event.time, None)
+
+    def _decode(self, record: Record) -> Event | None:
+        try:
+            return decode(record.value, record.headers)
+        except InvalidError as error:
+            self._dead_letter(record, error)
+            return None
+
+    def _react(self, record: Record) -> None:
+        """Short work of a valid record of the own journal: projections, then effects; a repeat changes nothing."""
+        number = record.place.partition
+        self._sync(number)
+        undone = self.held[number].undone.pop(record.offset, None)
+        if undone is None:
+            return
+        event, state = undone
+        project = self.room.projections.get(type(event))
+        for projected in project(state, event) if project else ():
+            self._project(projected)
+        effect = self.room.effects.get(type(event))
+        if effect:
+            effect(event)
+
+    def _project(self, event: AlertRaised | TrafficPlanned) -> None:
+        if isinstance(event, AlertRaised):
+            self._write(Place(topics.ALERTS.name, partition(event.model, topics.PARTITIONS)), event)
+            return
+        place = Place(topics.TRAFFIC.name, partition(event.model, topics.PARTITIONS))
+        value, headers = encode(event, source=self.room.name, recorded=self.wall())
+        messages = [Message(place, f"{event.model}:{event.epoch}".encode(), value, headers)]
+        if event.supersedes is not None:
+            messages.append(Message(place, f"{event.model}:{event.supersedes}".encode(), None))
+        self.log.publish(messages)
+
+    def _renew(self) -> None:
+        now = self.wall()
+        if (now - self.renewed).total_seconds() < self.lease_s:
+            return
+        self.renewed = now
+        for held in self.held.values():
+            for journal in held.models.values():
+                for projected in self.room.standing(journal.state):
+                    self._project(projected)
+
+    # ------------------------------------------------------------------------------------------------------ ticks
+
+    def _ticks(self) -> bool:
+        said = False
+        for model in sorted(self.world.loops):
+            clock = self.world.clock(model)
+            number = partition(model, topics.PARTITIONS)
+            if clock is not None and number in self.held:
+                said |= self._tick(model, number, clock)
+        return said
+
+    def _tick(self, model: str, number: int, clock: Clock) -> bool:
+        journal = self.held[number].models.setdefault(model, ModelJournal(self.room.initial()))
+        moment = (clock.moved.control, clock.moved.round)
+        if journal.ticked is not None and moment <= journal.ticked:
+            return False
+        journal.ticked = moment
+        tick = Tick.named(f"{clock.name}/{model}", clock.moved.control, model)
+        return self._handle(tick, clock.moved.control, self.world.facts.get(model, Facts()))
+
+    # ------------------------------------------------------------------------------------------------------- jobs
+
+    def _start_jobs(self, number: int) -> None:
+        for model, journal in self.held[number].models.items():
+            job = self.room.job(journal.state)
+            if job is not None and job.started.id not in self.running:
+                self.running[job.started.id] = model
+                spec = job.started.spec
+                self.jobs.start(
+                    str(job.started.id), type(job.started).__name__, spec.model_dump_json().encode(), spec.timeout_s
+                )
+
+    def _claim_orphans(self, number: int) -> None:
+        """Long work that was started by somebody else and has no end: say so, and start it as the next attempt."""
+        for model, journal in list(self.held[number].models.items()):
+            job = self.room.job(journal.state)
+            if job is not None and job.started.id not in self.running:
+                self.running[job.started.id] = model
+                identity = uuid5(job.started.id, "orphaned")
+                orphan = JobOrphaned(id=identity, time=job.started.time, model=model, correlation_id=job.started.correlation_id,
+                                     started=job.started.id, attempt=job.attempt)  # fmt: skip
+                self._handle(orphan, self._now(model, job.started.time), None)
+
+    def _job_ended(self, finished: Finished) -> None:
+        started = UUID(finished.key)
+        model = self.running.get(started)
+        if model is None:
+            return
+        number = partition(model, topics.PARTITIONS)
+        job = self.room.job(self.held[number].models[model].state) if number in self.held else None
+        if job is None or job.started.id != started:
+            return
+        ended = JobEnded(
+            id=uuid5(started, "ended"),
+            time=self._now(model, job.started.time),
+            model=model,
+            correlation_id=job.started.correlation_id,
+            started=started,
+            attempt=job.attempt,
+            ok=finished.ok,
+            result=finished.result,
+            error=finished.error,
+        )
+        self._handle(ended, ended.time, None)
+
+    def _now(self, model: str, at_least: datetime) -> datetime:
+        clock = self.world.clock(model)
+        return max(clock.moved.control, at_least) if clock else at_least
+
+    # ---------------------------------------------------------------------------------------------------- failures
+
+    def _failed(self, cause: Event, error: Exception) -> None:
+        kind = type(cause).__name__
+        logger.error("handler_failed", service=self.room.name, model=cause.model, input=kind, error=type(error).__name__)
+        letter = DeadLettered.named(
+            f"{self.room.name}/{cause.id}", cause.time, cause.model, topic=self.room.journal.name, partition=0, offset=0,
+            reason="handler_failed", stage=self.room.name, error=f"{kind}: {type(error).__name__}",
+        )  # fmt: skip
+        self._write(Place(topics.DLQ.name, partition(cause.model, topics.PARTITIONS)), letter)
+        summary = f"{self.room.name} could not decide on {kind}; the input is in {topics.DLQ.name}"
+        self._alert("handler_failed", cause, summary, type(error).__name__)
+
+    def _dead_letter(self, record: Record, error: InvalidError) -> None:
+        place = record.place
+        letter = DeadLettered.named(
+            f"{self.room.name}/{place.topic}/{place.partition}/{record.offset}", self.wall(), "unknown",
+            topic=place.topic, partition=place.partition, offset=record.offset, reason=error.reason,
+            stage=self.room.name, error=str(error), key=_text(record.key), value=_text(record.value),
+        )  # fmt: skip
+        self._write(Place(topics.DLQ.name, place.partition), letter)
+
+    def _alert(self, name: str, about: Event, summary: str, error: str) -> None:
+        identity = named_id("AlertRaised", f"{self.room.name}/{name}/{about.id}")
+        alert = AlertRaised(
+            id=identity, time=about.time, model=about.model, correlation_id=about.correlation_id, causation_id=about.id,
+            name=name, severity="error", summary=summary, details={"error": error},
+        )  # fmt: skip
+        self._project(alert)
+
+    def _write(self, place: Place, event: Event) -> None:
+        value, headers = encode(event, source=self.room.name, recorded=self.wall())
+        self.log.publish([Message(place, event.model.encode(), value, headers)])
+
+
+def _text(raw: bytes | None) -> str | None:
+    return base64.b64encode(raw).decode() if raw is not None else None

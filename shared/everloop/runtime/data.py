@@ -1,0 +1,95 @@
+"""The rule of data services: fold, publish state with its source offset, then commit (DESIGN rule 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from everloop.events import Event
+from everloop.runtime.broadcast import Broadcast
+from everloop.runtime.log import Assignment, Log, Message, Place, Record
+
+
+class Fold(Protocol):
+    """A data room: state is a function of the records alone. Pure but for `restore` and adapters that it was given."""
+
+    name: str
+    hears: tuple[str, ...]
+    broadcasts: tuple[str, ...]
+
+    def restore(self, log: Log, committed: dict[Place, int]) -> None:
+        """Hold exactly these places from now on; rebuild their state up to the committed offsets, say nothing."""
+
+    def learn(self, record: Record, event: Event | None) -> None:
+        """Take note of a broadcast record (`training` for profiles, `loops`); None stands for a tombstone."""
+
+    def take(self, record: Record) -> None:
+        """Fold one record. Never raises on content: what is bad is counted or quarantined."""
+
+    def flush(self) -> Sequence[Message]:
+        """State and outputs that are due; empty when nothing changed. After it the offsets may be committed."""
+
+
+class DataService:
+    """One replica of a data room on a carrier that polls. Flushes when nothing came, or when `limit` records wait."""
+
+    def __init__(self, fold: Fold, log: Log, *, replica: str, limit: int = 500) -> None:
+        """Join the group `everloop.<fold.name>` and open the broadcasts."""
+        self.fold = fold
+        self.log = log
+        self.limit = limit
+        self.group = f"everloop.{fold.name}"
+        self.assigned = Assignment(-1, frozenset())
+        self.positions: dict[Place, int] = {}
+        self.waiting = 0
+        self.broadcast = Broadcast(log, fold.broadcasts, f"{self.group}.broadcast.{replica}")
+        self.consumer = log.consumer(self.group, fold.hears)
+
+    def step(self, timeout_s: float = 0.0) -> bool:
+        """One round: broadcasts, records, and a flush when it is time; whether there was anything to do."""
+        records = self.consumer.poll(timeout_s)
+        news = self.hear_broadcasts()
+        self._take_over()
+        for record in records:
+            if record.place in self.assigned.places:
+                self.fold.take(record)
+                self.positions[record.place] = record.offset + 1
+                self.waiting += 1
+        if self.waiting and (not records or self.waiting >= self.limit):
+            self.flush()
+        return bool(records or news)
+
+    def flush(self) -> None:
+        """Publish, wait for the acknowledgement, commit: in this order."""
+        messages = self.fold.flush()
+        if messages:
+            self.log.publish(messages)
+        if self.positions:
+            self.consumer.commit(self.positions)
+        self.positions = {}
+        self.waiting = 0
+
+    def hear_broadcasts(self) -> bool:
+        """Read the broadcasts to their present end; whether anything came."""
+        news = self.broadcast.news()
+        for record, event in news:
+            self.fold.learn(record, event)
+        if news:
+            self.broadcast.commit()
+        return bool(news)
+
+    def close(self) -> None:
+        """Leave the group."""
+        self.consumer.close()
+        self.broadcast.tail.close()
+
+    def _take_over(self) -> None:
+        assigned = self.consumer.assignment()
+        if assigned == self.assigned:
+            return
+        self.assigned = assigned
+        self.positions = {}
+        self.waiting = 0
+        committed = self.log.committed(self.group, assigned.places)
+        self.fold.restore(self.log, committed)
+        self.consumer.rewind(committed)

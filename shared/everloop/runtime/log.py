@@ -1,0 +1,108 @@
+"""The log as a port: what the in-memory log and Kafka both are. Places are (topic, partition)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from everloop.codec import Headers
+
+
+class Place(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is to be written."""
+
+    place: Place
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What stands in the log. `appended_ms` is the broker's append time."""
+
+    place: Place
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    appended_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a member of a group holds; the generation changes with every rebalance."""
+
+    generation: int
+    places: frozenset[Place]
+
+
+class Tail(Protocol):
+    """Reads places without a group, each from where it stands to an end that was asked for."""
+
+    def seek(self, positions: Mapping[Place, int]) -> None:
+        """Read exactly these places, from these offsets."""
+
+    def read_to(self, ends: Mapping[Place, int]) -> list[Record]:
+        """All records up to the ends (exclusive), in order per place; blocks until they are there."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Consumer(Protocol):
+    """A member of a consumer group, with manual commits; starts at the earliest record."""
+
+    def poll(self, timeout_s: float) -> list[Record]:
+        """The next records of the held places; empty when nothing came in `timeout_s`."""
+
+    def assignment(self) -> Assignment:
+        """What is held now."""
+
+    def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Commit the next offset to read, per place. Raises `FatalError` when the place is held no more."""
+
+    def rewind(self, offsets: Mapping[Place, int]) -> None:
+        """Read again from these offsets."""
+
+    def close(self) -> None:
+        """Leave the group."""
+
+
+class Log(Protocol):
+    """One process's connection to the log."""
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions the topic has."""
+
+    def publish(self, messages: Sequence[Message]) -> list[int]:
+        """Write, and wait for the acknowledgement of each; their offsets. Raises `FatalError`."""
+
+    def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The next offset of each place, asked for now."""
+
+    def committed(self, group: str, places: Iterable[Place]) -> dict[Place, int]:
+        """The committed offsets of a group; 0 where nothing was."""
+
+    def commit_as(self, group: str, offsets: Mapping[Place, int]) -> None:
+        """Commit under the name of a group without members (broadcast readers and reactors)."""
+
+    def tail(self) -> Tail:
+        """A reader without a group."""
+
+    def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
+        """Join a group. All topics must have the same number of partitions: they are assigned together."""
+
+
+def places_of(log: Log, topics: Iterable[str]) -> list[Place]:
+    """All partitions of these topics."""
+    return [Place(topic, partition) for topic in topics for partition in range(log.partitions(topic))]

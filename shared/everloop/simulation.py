@@ -1,0 +1,116 @@
+"""All pure cores on the in-memory log, with a seeded scheduler, a virtual clock, and a crash point at every effect."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from everloop.errors import FatalError
+from everloop.runtime.memory import Effect, MemoryClient, MemoryConsumer, MemoryLog, Moment
+from everloop.topics import TOPICS
+
+
+class CrashError(BaseException):
+    """The process is gone, at this very point. Not an `Exception`: no handler of the product may catch it."""
+
+
+class Process(Protocol):
+    """Anything that the scheduler runs."""
+
+    def step(self, timeout_s: float = 0.0) -> bool:
+        """One round; whether there was anything to do."""
+
+
+Build = Callable[[MemoryClient], Process]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One moment beside one effect of one process, counted from the start of the run."""
+
+    process: str
+    effect: Effect
+    moment: Moment
+    detail: str
+    number: int
+
+
+@dataclass
+class Simulation:
+    """A whole stack in one process. `crash(point)` says where to crash; each point is met once."""
+
+    builds: Mapping[str, Build]
+    crash: Callable[[Point], bool] = lambda _: False
+    seed: int = 0
+    partitions: Mapping[str, int] = field(default_factory=lambda: {t.name: t.partitions for t in TOPICS.values()})
+
+    def __post_init__(self) -> None:
+        """Start every process."""
+        self.broker = MemoryLog(self.partitions)
+        self.random = random.Random(self.seed)  # noqa: S311 -- a schedule, not a secret
+        self.points: list[Point] = []
+        self.crashes: list[Point] = []
+        self.running: dict[str, tuple[Process, MemoryClient] | None] = dict.fromkeys(self.builds)
+
+    def settle(self, rounds: int = 10_000) -> None:
+        """Run processes in random order until none has anything to do. Raises `AssertionError` when that never comes."""
+        for _ in range(rounds):
+            names = list(self.builds)
+            self.random.shuffle(names)
+            if not any([self._step(name) for name in names]):
+                return
+        msg = f"the stack did not come to rest in {rounds} rounds (seed {self.seed})"
+        raise AssertionError(msg)
+
+    def client(self) -> MemoryClient:
+        """A connection for the test itself; it never crashes."""
+        return self.broker.client()
+
+    def kill(self, name: str) -> None:
+        """End a process at once: its memberships end, its state is gone."""
+        running = self.running[name]
+        self.running[name] = None
+        if running is None:
+            return
+        for group in self.broker.groups.values():
+            for member in [member for member in group.members if member.client is running[1]]:
+                group.members.remove(member)
+                self.broker.rebalance(group)
+
+    def _step(self, name: str) -> bool:
+        try:
+            running = self.running[name] or self._start(name)
+            return running[0].step()
+        except (CrashError, FatalError):
+            self.kill(name)
+            return True
+
+    def _start(self, name: str) -> tuple[Process, MemoryClient]:
+        client = self.broker.client(lambda effect, moment, detail: self._meet(name, effect, moment, detail))
+        self.running[name] = (_Starting(), client)
+        process = self.builds[name](client)
+        self.running[name] = (process, client)
+        return process, client
+
+    def _meet(self, process: str, effect: Effect, moment: Moment, detail: str) -> None:
+        point = Point(process, effect, moment, detail, len(self.points))
+        self.points.append(point)
+        if self.crash(point):
+            self.crashes.append(point)
+            raise CrashError(point)
+
+
+class _Starting:
+    """Stands for a process whose constructor has not returned, so that a crash in it is cleaned up as well."""
+
+    def step(self, timeout_s: float = 0.0) -> bool:
+        """Nothing yet."""
+        del timeout_s
+        return True
+
+
+def members_of(broker: MemoryLog, group: str) -> list[MemoryConsumer]:
+    """Who is in a group now."""
+    return broker.groups[group].members if group in broker.groups else []
