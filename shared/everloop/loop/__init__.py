@@ -1,0 +1,56 @@
+"""Loop files: everything that a person decides about one model.
+
+`watching` (columns, windows, labels, drift), `training`, `deciding` (gate, rollout, owner) hold the parts, `root` the
+whole, `metrics` what a task can be measured by, `types` how values are written, `schema` the published JSON Schema.
+Reading a file, with its line numbers, is `everloop.loopfile`.
+"""
+
+from everloop.loop.deciding import Abort, Gate, Keep, Owner, Rollout
+from everloop.loop.metrics import AT_MOST_ONE, HIGHER_IS_BETTER, METRICS, Metric, Task, primary
+from everloop.loop.root import Loop, loop_digest
+from everloop.loop.schema import SCHEMA_ID, json_schema
+from everloop.loop.training import Cause, Data, Strategy, Train
+from everloop.loop.watching import (
+    LIMITS,
+    P_VALUE_TESTS,
+    Columns,
+    Drift,
+    FeatureKind,
+    Labels,
+    Limit,
+    Quality,
+    Test,
+    Windows,
+)
+
+__all__ = [
+    "AT_MOST_ONE",
+    "HIGHER_IS_BETTER",
+    "LIMITS",
+    "METRICS",
+    "P_VALUE_TESTS",
+    "SCHEMA_ID",
+    "Abort",
+    "Cause",
+    "Columns",
+    "Data",
+    "Drift",
+    "FeatureKind",
+    "Gate",
+    "Keep",
+    "Labels",
+    "Limit",
+    "Loop",
+    "Metric",
+    "Owner",
+    "Quality",
+    "Rollout",
+    "Strategy",
+    "Task",
+    "Test",
+    "Train",
+    "Windows",
+    "json_schema",
+    "loop_digest",
+    "primary",
+]

@@ -1,0 +1,155 @@
+"""What is watched: columns, windows, labels, drift."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, Strict, ValidationInfo, field_validator, model_validator
+
+from everloop.durations import RuleError
+from everloop.loop.types import Count, Duration, FalseAlarms, Name, Number, Part, PositiveDuration, standard
+
+Test = Literal["psi", "ks", "chi_square", "jensen_shannon", "wasserstein"]
+FeatureKind = Literal["numeric", "categorical"]
+
+P_VALUE_TESTS: frozenset[Test] = frozenset({"ks", "chi_square"})
+"""Their limit is a p-value: drift is at or below it. The other tests are distances: drift is above the limit."""
+
+LIMITS: dict[Test, float] = {
+    "psi": 0.2,
+    "ks": 0.01,
+    "chi_square": 0.05,
+    "jensen_shannon": 0.1,
+    "wasserstein": 0.1,
+}
+"""The limit of a test where the file names only the test."""
+
+
+class Columns(Part):
+    """Which columns of the data play which part. The four are different columns."""
+
+    id: Name = Field(description="Column that identifies one prediction; labels are joined on it.")
+    time: Name = Field(description="Column with the event time of a row.")
+    label: Name = Field(description="Column with what really happened; never a feature.")
+    entity: Name | None = Field(
+        default=None,
+        description="Column with whom a prediction is about (card, customer); an entity stays on one arm. "
+        "Default: none, each prediction is its own entity.",
+    )
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        named = [name for name in (self.id, self.time, self.label, self.entity) if name is not None]
+        if len(set(named)) < len(named):
+            raise RuleError(rule="names one column twice", fix="give id, time, label and entity a column each")
+        return self
+
+
+class Windows(Part):
+    """How the stream is cut into windows of event time."""
+
+    every: PositiveDuration = standard(
+        "15m", description="Length of a window; with `rows`, how often a window may close. Above zero."
+    )
+    grace: Duration = standard(
+        "2m", description="How long after its end a window waits for late rows. Shorter than `every`."
+    )
+    min_rows: Count = standard(
+        500, description="A window with fewer rows is not judged: too few to tell. Ignored with `rows`."
+    )
+    rows: Count | None = Field(
+        default=None,
+        description="Close a window at the first boundary of `every` where it has this many rows. Default: by time.",
+    )
+
+    @field_validator("grace")
+    @classmethod
+    def _shorter(cls, grace: timedelta, info: ValidationInfo) -> timedelta:
+        every = info.data.get("every")
+        if every is not None and grace >= every:
+            raise RuleError(rule="is too long", fix="windows.grace must be shorter than windows.every")
+        return grace
+
+
+class Labels(Part):
+    """When what really happened becomes known."""
+
+    horizon: Duration = standard(
+        "1h",
+        description="How long after its end a window waits for labels before its quality is closed. Zero or more.",
+    )
+    delay: Duration = standard(
+        "0s", description="How late `everloop replay` and the demo hand in labels; nothing else uses it."
+    )
+
+
+class Limit(Part):
+    """One test and its limit. psi, jensen_shannon and wasserstein are distances: drift is above the limit.
+
+    ks and chi_square are p-values: drift is at or below it.
+    """
+
+    test: Test = standard("psi", description="How the distance between a window and the reference is measured.")
+    limit: Annotated[Number, Field(gt=0, le=1000)] = standard(
+        0.2,
+        description="Largest distance that is not drift (psi; jensen_shannon: base 2; wasserstein: in standard "
+        "deviations of the reference), or the p-value from which down it is (ks, chi_square; below 1). "
+        f"Default by test: {', '.join(f'{test} {limit}' for test, limit in LIMITS.items())}.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _limit_of_the_test(cls, data: object) -> object:
+        test = data.get("test") if isinstance(data, dict) and "limit" not in data else None
+        return {**data, "limit": LIMITS[test]} if isinstance(test, str) and test in LIMITS else data
+
+    @model_validator(mode="after")
+    def _is_a_p_value(self) -> Self:
+        if self.is_p_value and self.limit >= 1:
+            raise RuleError(
+                rule="is not a p-value", fix="for ks and chi_square write a limit below 1, such as 0.01", at=("limit",)
+            )
+        return self
+
+    @property
+    def is_p_value(self) -> bool:
+        """Whether drift is at or below the limit (a p-value) instead of above it (a distance)."""
+        return self.test in P_VALUE_TESTS
+
+
+class Quality(Part):
+    """When realised quality counts as fallen."""
+
+    drop: Annotated[Number, Field(gt=0, le=1_000_000)] = standard(
+        0.03,
+        description="Fall of the primary metric against the reference, in the metric's own unit, that is an alarm: "
+        "when the lower 95 % bound of the fall is above it.",
+    )
+
+
+class Drift(Part):
+    """When the world has moved."""
+
+    default: Limit = standard({}, description="Test and limit of every feature that `columns` does not name.")
+    columns: Annotated[Mapping[Name, Limit], Field(max_length=10_000)] = standard(
+        {}, description="Test and limit of single features."
+    )
+    share: Annotated[Number, Field(gt=0, le=1)] = standard(
+        0.3, description="Share of drifted features from which on a window has drifted. Above 0, at most 1."
+    )
+    confirm: Annotated[int, Strict(), Field(ge=1, le=1000)] = standard(
+        2, description="Drifted windows in a row that open an episode."
+    )
+    score: Limit = standard({}, description="Test and limit of the model's scores.")
+    quality: Quality = standard({}, description="When realised quality counts as fallen.")
+    false_alarms: FalseAlarms | None = Field(
+        default=None,
+        description="Not supported yet, and refused: limits from a budget of false alarms, such as 1 per 30d.",
+    )
+
+    @field_validator("false_alarms")
+    @classmethod
+    def _not_yet(cls, rate: object) -> object:
+        if rate is not None:
+            raise RuleError(rule="is not supported yet", fix="remove drift.false_alarms and set drift.default.limit")
+        return rate
