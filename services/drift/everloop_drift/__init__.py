@@ -1,0 +1,1 @@
+"""Sees that the world has moved: windows, measures and episodes of drift."""

@@ -1,0 +1,1 @@
+"""Proves a model version before it may meet traffic."""

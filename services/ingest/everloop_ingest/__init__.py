@@ -1,0 +1,1 @@
+"""Front door of Everloop: takes predictions and labels, joins them, archives them, keeps the data clock."""

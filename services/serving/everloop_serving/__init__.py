@@ -1,0 +1,1 @@
+"""Reference scorer: sticky split, shadow copies, only proven bytes."""

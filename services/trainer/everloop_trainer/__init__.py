@@ -1,0 +1,1 @@
+"""Decides when to train and on which rows, and runs the job."""
