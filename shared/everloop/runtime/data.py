@@ -49,12 +49,12 @@ class DataService:
         """One round: broadcasts, records, and a flush when it is time; whether there was anything to do."""
         records = self.consumer.poll(timeout_s)
         news = self.hear_broadcasts()
-        self._take_over()
+        if self._take_over():
+            return True
         for record in records:
-            if record.place in self.assigned.places:
-                self.fold.take(record)
-                self.positions[record.place] = record.offset + 1
-                self.waiting += 1
+            self.fold.take(record)
+            self.positions[record.place] = record.offset + 1
+            self.waiting += 1
         if self.waiting and (not records or self.waiting >= self.limit):
             self.flush()
         return bool(records or news)
@@ -83,13 +83,15 @@ class DataService:
         self.consumer.close()
         self.broadcast.tail.close()
 
-    def _take_over(self) -> None:
+    def _take_over(self) -> bool:
+        """Rebuild for a new assignment. What was polled before it is read again, on the rebuilt state."""
         assigned = self.consumer.assignment()
         if assigned == self.assigned:
-            return
+            return False
         self.assigned = assigned
         self.positions = {}
         self.waiting = 0
         committed = self.log.committed(self.group, assigned.places)
         self.fold.restore(self.log, committed)
         self.consumer.rewind(committed)
+        return True
