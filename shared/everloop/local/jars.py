@@ -51,8 +51,14 @@ class Jar:
 
 def parse_lock(text: str) -> tuple[Jar, ...]:
     """Read the lines of a lock file; `#` starts a comment. Raises `ValueError` on a malformed line."""
-    rows = (line.split() for line in text.splitlines() if line.strip() and not line.startswith("#"))
-    return tuple(Jar(*coordinate.split(":", 2), int(size), digest) for coordinate, size, digest in rows)
+    return tuple(parse_line(line) for line in text.splitlines() if line.strip() and not line.startswith("#"))
+
+
+def parse_line(line: str) -> Jar:
+    """Read `group:artifact:version size sha256`. Raises `ValueError` on another form."""
+    coordinate, size, digest = line.split()
+    group, artifact, version = coordinate.split(":")
+    return Jar(group, artifact, version, int(size), digest)
 
 
 def locked_jars() -> tuple[Jar, ...]:
@@ -135,8 +141,8 @@ def fetch(jar: Jar, directory: Path, download: Callable[[Jar, Path], Path] | Non
 
 def download_with_jgo(jar: Jar, scratch: Path) -> Path:
     """Download one artifact, without its dependencies, into `scratch`. Raises `UsageError` without a network."""
-    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 - slow to import, and only needed once
-    from requests import RequestException  # noqa: PLC0415 - as above
+    from jgo.maven import MavenContext, PythonResolver
+    from requests import RequestException
 
     logging.getLogger("jgo").setLevel(logging.ERROR)  # its warning on a checksum is our refusal, one line further on
     context = MavenContext(resolver=PythonResolver(), repo_cache=scratch, timeout=TIMEOUT_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,9 @@ def cache_directory(environ: Mapping[str, str]) -> Path:
     """`EVERLOOP_CACHE`, or the platform's cache directory for this user."""
     if chosen := environ.get("EVERLOOP_CACHE"):
         return Path(chosen).expanduser().absolute()
-    import platformdirs  # noqa: PLC0415 - keeps `everloop --help` fast
-
-    return Path(platformdirs.user_cache_dir("everloop"))
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "everloop"
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "everloop"
 
 
 def var_directory(environ: Mapping[str, str], chosen: Path | None = None) -> Path:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import random
 import socket
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from everloop.errors import UsageError
 from everloop.local.properties import LOOPBACK
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+LARGEST = 65_535
 BELOW_EPHEMERAL = range(20_000, 32_000)
 
 
@@ -35,7 +40,7 @@ def is_free(port: int) -> bool:
 
 def owner(port: int) -> int | None:
     """Process id of the listener, where the system shows it to this user."""
-    import psutil  # noqa: PLC0415 - not needed for `--help`
+    import psutil
 
     try:
         connections = psutil.net_connections("tcp")
@@ -57,3 +62,16 @@ def in_use(name: str, port: int) -> str:
     pid = owner(port)
     by = f" by process {pid}" if pid else ""
     return f"port {port} for {name} is in use{by}: stop that process, choose --port {name}=NUMBER, or use --ports auto"
+
+
+def parse_assignments(texts: Sequence[str], option: str, known: Collection[str], limit: int) -> dict[str, int]:
+    """Read `NAME=NUMBER` options. Raises `UsageError` on another form, name, or a number outside 1..limit."""
+    found = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        if name not in known:
+            raise UsageError(f"{option} {text}: no {name!r} in this stack; one of {', '.join(known)}")
+        if not number.isdecimal() or not 1 <= int(number) <= limit:
+            raise UsageError(f"{option} {text}: after {name}= comes a number from 1 to {limit}")
+        found[name] = int(number)
+    return found

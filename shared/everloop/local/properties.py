@@ -93,6 +93,4 @@ def render(settings: BrokerSettings) -> str:
 
 def escape(value: str) -> str:
     """Escape what a Java properties file would read otherwise."""
-    return "".join(
-        rf"\u{ord(char):04x}" if ord(char) > ord("~") else char for char in value.replace("\\", "\\\\")
-    )
+    return "".join(rf"\u{ord(char):04x}" if ord(char) > ord("~") else char for char in value.replace("\\", "\\\\"))

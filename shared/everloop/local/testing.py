@@ -51,7 +51,7 @@ class LocalBroker:
         """Start and wait until it answers. Raises `FatalError` with the end of its log."""
         prepare(self.settings, self.libraries)
         with self.log.open("ab") as log:
-            self.process = process = subprocess.Popen(  # noqa: S603 - our own java with our own arguments
+            self.process = process = subprocess.Popen(
                 broker_command(self.settings, self.libraries),
                 stdout=log,
                 stderr=log,

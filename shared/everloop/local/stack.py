@@ -1,0 +1,153 @@
+"""Which processes a local stack has: one table, and the plan that follows from it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from everloop.local.keys import PRIVATE, PUBLIC
+from everloop.local.mlflow_server import QUIET
+from everloop.local.paths import Var
+from everloop.local.properties import LOOPBACK, BrokerSettings
+from everloop.local.spec import Plan, ProcessSpec, only
+
+MOST_REPLICAS = 8
+REPLICA_STEP = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One process of a service: `python -m MODULE ARGUMENTS`, with its usual port."""
+
+    name: str
+    module: str
+    port: int
+    arguments: tuple[str, ...] = ()
+    registry: bool = False
+    signs: bool = False
+
+
+SERVICES = (
+    Service("ingest", "everloop_ingest", 18000, ("door",)),
+    Service("ingest-worker", "everloop_ingest", 18001, ("worker",)),
+    Service("drift-windows", "everloop_drift", 18002, ("windows",)),
+    Service("drift-judge", "everloop_drift", 18003, ("judge",)),
+    Service("trainer", "everloop_trainer", 18004, registry=True),
+    Service("gatekeeper", "everloop_gatekeeper", 18005, registry=True, signs=True),
+    Service("rollout", "everloop_rollout", 18006, registry=True),
+    Service("serving", "everloop_serving", 18007),
+)
+INFRASTRUCTURE_PORTS = {"broker": 19092, "controller": 19093, "mlflow": 15000}
+SERVICE_NAMES = tuple(service.name for service in SERVICES)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person chose. `broker` is an existing Kafka; without it the stack has its own."""
+
+    var: Path
+    python: str
+    broker: str | None = None
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    only: frozenset[str] = frozenset()
+
+
+def replica_names(service: Service, replicas: Mapping[str, int]) -> Iterator[tuple[int, str]]:
+    """Yield ordinal and process name: the first has the service's own name, the second is `NAME-1`."""
+    for ordinal in range(replicas.get(service.name, 1)):
+        yield ordinal, f"{service.name}-{ordinal}" if ordinal else service.name
+
+
+def usual_ports(options: Options) -> dict[str, int]:
+    """Every port that this stack needs, by name, with its usual number."""
+    services = {
+        name: service.port + REPLICA_STEP * ordinal
+        for service in SERVICES
+        for ordinal, name in replica_names(service, options.replicas)
+    }
+    own = {name: port for name, port in INFRASTRUCTURE_PORTS.items() if name == "mlflow" or options.broker is None}
+    return own | services
+
+
+def build_plan(options: Options, ports: Mapping[str, int], broker_argv: tuple[str, ...]) -> Plan:
+    """Everything that the supervisor must know. `broker_argv` is empty where a Kafka exists."""
+    var, address = Var(options.var), options.broker or f"{LOOPBACK}:{ports['broker']}"
+    urls = {name: f"http://{LOOPBACK}:{ports[name]}" for name in ("mlflow", "ingest", "serving")}
+    common = QUIET | {
+        "EVERLOOP_BROKER": address,
+        "EVERLOOP_VAR": str(var.root),
+        "EVERLOOP_MLFLOW": urls["mlflow"],
+        "EVERLOOP_INGEST": urls["ingest"],
+        "EVERLOOP_PUBLIC_KEY": str(var.keys / PUBLIC),
+        "PYTHONUNBUFFERED": "1",
+    }
+    processes = (
+        *((_broker(var, ports, address, broker_argv),) if broker_argv else ()),
+        _topics(var, options, address),
+        _mlflow(var, options, ports),
+        *(
+            _service(service, ordinal, name, var, options.python, common, ports)
+            for service in SERVICES
+            for ordinal, name in replica_names(service, options.replicas)
+        ),
+    )
+    return Plan(var=var.root, broker=address, urls=urls, ports=dict(ports), processes=_chosen(processes, options.only))
+
+
+def broker_settings(var: Var, ports: Mapping[str, int]) -> BrokerSettings:
+    """Where the stack's own broker lives."""
+    return BrokerSettings(var.kafka, ports["broker"], ports["controller"])
+
+
+def _broker(var: Var, ports: Mapping[str, int], address: str, argv: tuple[str, ...]) -> ProcessSpec:
+    return ProcessSpec(
+        name="broker", argv=argv, log_path=var.log("broker"), port=ports["broker"], ready=f"kafka://{address}"
+    )
+
+
+def _topics(var: Var, options: Options, address: str) -> ProcessSpec:
+    return ProcessSpec(
+        name="topics",
+        argv=(options.python, "-m", "everloop.local.topics_admin", address),
+        log_path=var.log("topics"),
+        depends_on=() if options.broker else ("broker",),
+        once=True,
+    )
+
+
+def _mlflow(var: Var, options: Options, ports: Mapping[str, int]) -> ProcessSpec:
+    port = ports["mlflow"]
+    return ProcessSpec(
+        name="mlflow",
+        argv=(options.python, "-m", "everloop.local.mlflow_server", str(var.mlflow), str(port)),
+        log_path=var.log("mlflow"),
+        port=port,
+        ready=f"http://{LOOPBACK}:{port}/health",
+    )
+
+
+def _service(  # noqa: PLR0913 - one row of the table and what it is joined with
+    service: Service,
+    ordinal: int,
+    name: str,
+    var: Var,
+    python: str,
+    common: Mapping[str, str],
+    ports: Mapping[str, int],
+) -> ProcessSpec:
+    own = {"EVERLOOP_REPLICA": str(ordinal), "EVERLOOP_HTTP_PORT": str(ports[name])}
+    key = {"EVERLOOP_KEY": str(var.keys / PRIVATE)} if service.signs else {}  # nobody else can sign a verdict
+    return ProcessSpec(
+        name=name,
+        argv=(python, "-m", service.module, *service.arguments),
+        env={**common, **own, **key},
+        log_path=var.log(name),
+        port=ports[name],
+        ready=f"http://{LOOPBACK}:{ports[name]}/readyz",
+        depends_on=("topics", "mlflow") if service.registry else ("topics",),
+    )
+
+
+def _chosen(processes: tuple[ProcessSpec, ...], names: frozenset[str]) -> tuple[ProcessSpec, ...]:
+    return only(processes, set(names)) if names else processes
