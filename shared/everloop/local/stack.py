@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,19 +53,32 @@ class Options:
     only: frozenset[str] = frozenset()
 
 
-def replica_names(service: Service, replicas: Mapping[str, int]) -> Iterator[tuple[int, str]]:
-    """Yield ordinal and process name: the first has the service's own name, the second is `NAME-1`."""
-    for ordinal in range(replicas.get(service.name, 1)):
-        yield ordinal, f"{service.name}-{ordinal}" if ordinal else service.name
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One process of a service. The first has the service's own name, the second is `NAME-1`."""
+
+    service: Service
+    ordinal: int
+
+    @property
+    def name(self) -> str:
+        """How the process is called."""
+        return f"{self.service.name}-{self.ordinal}" if self.ordinal else self.service.name
+
+    @property
+    def port(self) -> int:
+        """Its usual port."""
+        return self.service.port + REPLICA_STEP * self.ordinal
+
+
+def replicas(options: Options) -> list[Replica]:
+    """All service processes, in the order of the table."""
+    return [Replica(service, n) for service in SERVICES for n in range(options.replicas.get(service.name, 1))]
 
 
 def usual_ports(options: Options) -> dict[str, int]:
     """Every port that this stack needs, by name, with its usual number."""
-    services = {
-        name: service.port + REPLICA_STEP * ordinal
-        for service in SERVICES
-        for ordinal, name in replica_names(service, options.replicas)
-    }
+    services = {replica.name: replica.port for replica in replicas(options)}
     own = {name: port for name, port in INFRASTRUCTURE_PORTS.items() if name == "mlflow" or options.broker is None}
     return own | services
 
@@ -86,11 +99,7 @@ def build_plan(options: Options, ports: Mapping[str, int], broker_argv: tuple[st
         *((_broker(var, ports, address, broker_argv),) if broker_argv else ()),
         _topics(var, options, address),
         _mlflow(var, options, ports),
-        *(
-            _service(service, ordinal, name, var, options.python, common, ports)
-            for service in SERVICES
-            for ordinal, name in replica_names(service, options.replicas)
-        ),
+        *(_service(replica, var, options.python, common, ports[replica.name]) for replica in replicas(options)),
     )
     return Plan(var=var.root, broker=address, urls=urls, ports=dict(ports), processes=_chosen(processes, options.only))
 
@@ -127,27 +136,26 @@ def _mlflow(var: Var, options: Options, ports: Mapping[str, int]) -> ProcessSpec
     )
 
 
-def _service(  # noqa: PLR0913 - one row of the table and what it is joined with
-    service: Service,
-    ordinal: int,
-    name: str,
-    var: Var,
-    python: str,
-    common: Mapping[str, str],
-    ports: Mapping[str, int],
-) -> ProcessSpec:
-    own = {"EVERLOOP_REPLICA": str(ordinal), "EVERLOOP_HTTP_PORT": str(ports[name])}
+def _service(replica: Replica, var: Var, python: str, common: Mapping[str, str], port: int) -> ProcessSpec:
+    service = replica.service
+    own = {"EVERLOOP_REPLICA": str(replica.ordinal), "EVERLOOP_HTTP_PORT": str(port)}
     key = {"EVERLOOP_KEY": str(var.keys / PRIVATE)} if service.signs else {}  # nobody else can sign a verdict
     return ProcessSpec(
-        name=name,
+        name=replica.name,
         argv=(python, "-m", service.module, *service.arguments),
         env={**common, **own, **key},
-        log_path=var.log(name),
-        port=ports[name],
-        ready=f"http://{LOOPBACK}:{ports[name]}/readyz",
+        log_path=var.log(replica.name),
+        port=port,
+        ready=f"http://{LOOPBACK}:{port}/readyz",
         depends_on=("topics", "mlflow") if service.registry else ("topics",),
     )
 
 
 def _chosen(processes: tuple[ProcessSpec, ...], names: frozenset[str]) -> tuple[ProcessSpec, ...]:
     return only(processes, set(names)) if names else processes
+
+
+def process_names(options: Options) -> tuple[str, ...]:
+    """Every process that `--only` may name."""
+    own = () if options.broker else ("broker",)
+    return (*own, "topics", "mlflow", *(replica.name for replica in replicas(options)))

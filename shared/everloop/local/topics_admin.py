@@ -66,7 +66,7 @@ def refuse_other_partitions(wanted: Iterable[Wanted], existing: Mapping[str, int
         if (found := existing.get(topic.name, topic.partitions)) != topic.partitions:
             message = (
                 f"topic {topic.name} has {found} partitions, the registry says {topic.partitions}, and that number "
-                "never changes (journals and state are placed by it): use another broker, or remove the topic with its data"
+                "never changes (journals are placed by it): use another broker, or remove the topic with its data"
             )
             raise UsageError(message)
 
