@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-DURATION = r"^[0-9]{1,9}(ms|s|m|h|d)$"
-POSITIVE_DURATION = r"^(?=[0-9]*[1-9])[0-9]{1,9}(ms|s|m|h|d)$"
+DURATION = r"^[0-9]{1,12}(ms|s|m|h|d)$"
+POSITIVE_DURATION = r"^(?=[0-9]*[1-9])[0-9]{1,12}(ms|s|m|h|d)$"
 PERCENT = r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)%$"
 SIZE = r"^[0-9]{1,9}(B|kB|MB|GB)$"
-RATE = r"^[1-9][0-9]{0,5} per [0-9]{1,9}(ms|s|m|h|d)$"
+RATE = r"^[1-9][0-9]{0,5} per [0-9]{1,12}(ms|s|m|h|d)$"
 
 UNITS = {
     "d": timedelta(days=1),
@@ -52,7 +52,10 @@ def parse_duration(text: str) -> timedelta:
     if not re.fullmatch(DURATION, text):
         raise RuleError(rule="is not a duration", fix="write a whole number and a unit: 500ms, 30s, 15m, 1h, 90d")
     digits = text.rstrip("mshd")
-    return int(digits) * UNITS[text[len(digits) :]]
+    try:
+        return int(digits) * UNITS[text[len(digits) :]]
+    except OverflowError:
+        raise RuleError(rule="is out of bounds", fix="write a shorter duration") from None
 
 
 def format_duration(duration: timedelta) -> str:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, ValidationError
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 
 SECRET = re.compile(r"passw|secret|token|credential|private|api_?key", re.IGNORECASE)
 LONGEST_ECHO = 40
+MOST_SAID = 50
+_schema = cache(json_schema)
+_PLAIN = {
+    "model_type": "should be a mapping: write its keys below it, or remove it",
+    "dict_type": "should be a mapping: write its keys below it, or remove it",
+    "mapping_type": "should be a mapping: write its keys below it, or remove it",
+    "tuple_type": "should be a list",
+    "string_type": "should be a text",
+    "string_pattern_mismatch": "is not of the right form",
+    "int_type": "should be a whole number without quotes",
+    "int_from_float": "should be a whole number without quotes",
+    "float_type": "should be a number without quotes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +58,9 @@ class LoopFileError(UsageError):
     """A loop file cannot be used; `problems` says why, in the order of the lines."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        """The message is one line per problem."""
-        super().__init__("\n".join(map(str, problems)))
+        """The message is one line per problem, the first so many of them."""
+        more = [f"and {len(problems) - MOST_SAID} more"] if len(problems) > MOST_SAID else []
+        super().__init__("\n".join([*map(str, problems[:MOST_SAID]), *more]))
         self.problems = problems
 
 
@@ -56,7 +71,9 @@ def read_loop(text: str, name: str) -> Loop:
     except UnreadableError as error:
         raise LoopFileError((_problem(name, error.place, (), error.rule, fix=error.fix),)) from None
     if not isinstance(document.value, dict):
-        raise LoopFileError((_problem(name, Place(1, 1), (), "is not a mapping", fix="start with kind: Loop"),))
+        raise LoopFileError(
+            (_problem(name, Place(1, 1), (), "the file is not a mapping", fix="start with kind: Loop"),)
+        )
     return _checked(document, name)
 
 
@@ -85,7 +102,7 @@ def _explain(error: "ErrorDetails", document: Document, name: str) -> Problem:
     path = (*error["loc"], *(rule.at if rule else ()))
     if path[-1:] == ("[key]",):
         return _wrong_key(path[:-1], document, name, rule)
-    place, shown = _nearest(document.values, path), _shown(document.value, path)
+    place, shown = _nearest(document.values, path), _shown(document, path)
     if rule:
         return _problem(name, place, path, f"{shown} {rule.rule}", fix=rule.fix)
     if error["type"] == "extra_forbidden":
@@ -112,7 +129,7 @@ def _wrong_key(path: Path, document: Document, name: str, rule: RuleError | None
 def _problem(
     name: str, place: Place, path: Path, message: str, allowed: tuple[str, ...] = (), fix: str = ""
 ) -> Problem:
-    return Problem(name, place.line, place.column, ".".join(map(str, path)), message, allowed, fix)
+    return Problem(name, place.line, place.column, ".".join(_line(str(step)) for step in path), message, allowed, fix)
 
 
 def _nearest(places: dict[Path, Place], path: Path) -> Place:
@@ -121,17 +138,26 @@ def _nearest(places: dict[Path, Place], path: Path) -> Place:
     return next((places[part] for part in inner if part in places), Place(1, 1))
 
 
-def _shown(value: JsonValue, path: Path) -> str:
+def _shown(document: Document, path: Path) -> str:
     """The value at `path` as it may be shown: not under a key that sounds secret, not at length, no mapping."""
-    found = _value_at(value, path)
+    if path not in document.values:
+        return "the default"
+    found = _value_at(document.value, path)
     if any(SECRET.search(str(step)) for step in path):
         return "the value (hidden)"
     if found is None:
         return "an empty value"
     if isinstance(found, list | dict):
         return "the list" if isinstance(found, list) else "the mapping"
-    text = found if isinstance(found, str) else repr(found)
-    return f'"{text if len(text) <= LONGEST_ECHO else text[:LONGEST_ECHO] + "…"}"'
+    if not isinstance(found, str):
+        return _word(found)
+    return f'"{_line(found)}"'
+
+
+def _line(text: str) -> str:
+    """A text of the file, fit for one line of a terminal: cut, and without control characters."""
+    cut = text if len(text) <= LONGEST_ECHO else text[:LONGEST_ECHO] + "…"
+    return "".join(letter if letter.isprintable() else "?" for letter in cut)
 
 
 def _value_at(value: JsonValue, path: Path) -> JsonValue:
@@ -146,28 +172,34 @@ def _value_at(value: JsonValue, path: Path) -> JsonValue:
 
 
 def _rule_of(error: "ErrorDetails") -> str:
-    """What pydantic says, without its subject."""
-    return re.sub(r"^(Input|String|Dictionary|Tuple|Value) should ", "should ", error["msg"]).removesuffix(
-        " or instance of"
-    )
+    """What pydantic says, without its subject and in the words of YAML."""
+    if error["type"] in _PLAIN:
+        return _PLAIN[error["type"]]
+    return re.sub(r"^(Input|String|Dictionary|Tuple|Value) should ", "should ", error["msg"])
 
 
 def _description(path: Path) -> str:
-    """What the key means, from the published schema."""
-    above = schema_at(json_schema(), path[:-1]).get("properties")
-    here = above.get(str(path[-1])) if isinstance(above, dict) and path else None
-    return str(here.get("description", "")) if isinstance(here, dict) else ""
+    """What the key means, from the published schema: said at the key, else of the section that it opens."""
+    above = schema_at(_schema(), path[:-1]).get("properties")
+    here = above.get(str(path[-1])) if isinstance(above, dict) else None
+    said = here.get("description") if isinstance(here, dict) else None
+    return str(said or schema_at(_schema(), path).get("description", ""))
 
 
 def _allowed(path: Path) -> tuple[str, ...]:
-    here = schema_at(json_schema(), path)
+    here = schema_at(_schema(), path)
     choices = here.get("enum", [here["const"]] if "const" in here else [])
-    return tuple(map(str, choices)) if isinstance(choices, list) else ()
+    return tuple(_word(choice) for choice in choices) if isinstance(choices, list) else ()
+
+
+def _word(value: JsonValue) -> str:
+    """A plain value as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _keys(path: Path) -> tuple[str, ...]:
     """The keys that may stand in the mapping at `path`."""
-    here = schema_at(json_schema(), path)
+    here = schema_at(_schema(), path)
     names = here.get("propertyNames")
     found = here.get("properties") or (names.get("enum") if isinstance(names, dict) else None)
     return tuple(map(str, found)) if isinstance(found, list | dict) else ()

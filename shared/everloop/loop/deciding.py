@@ -79,7 +79,7 @@ def _lead_to_all(steps: tuple[float, ...]) -> tuple[float, ...]:
     """Weights only grow, and the last one is all of the traffic."""
     if steps[0] <= 0 or steps[-1] != 1 or any(low >= high for low, high in pairwise(steps)):
         raise RuleError(
-            rule="do not lead to 100%", fix="write growing percentages above 0%, the last 100%: [10%, 50%, 100%]"
+            rule="does not lead to 100%", fix="write growing percentages above 0%, the last 100%: [10%, 50%, 100%]"
         )
     return steps
 

@@ -6,6 +6,7 @@ that never come, and what is not supported yet cannot be said in a schema.
 
 from collections.abc import Mapping
 
+import orjson
 from pydantic import JsonValue
 from pydantic.json_schema import GenerateJsonSchema
 
@@ -34,6 +35,11 @@ def json_schema() -> Schema:
     return {**head, **{key: value for key, value in body.items() if key != "title"}, "allOf": _metrics_by_task()}
 
 
+def schema_text() -> str:
+    """The schema as it is published in `docs/schema/loop.v1.json`."""
+    return orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
 def _metrics_by_task() -> list[JsonValue]:
     """Metrics that suit each task, as conditions that editors understand."""
     conditions: list[JsonValue] = []
@@ -57,7 +63,9 @@ def _inside(here: Schema, step: str | int) -> Schema:
     properties = here.get("properties", {})
     if isinstance(properties, dict) and str(step) in properties:
         return _mapping(properties[str(step)])
-    return _mapping(here.get("items" if isinstance(step, int) else "additionalProperties"))
+    named = _mapping(here.get("patternProperties"))
+    free = here.get("items" if isinstance(step, int) else "additionalProperties")
+    return _mapping(next(iter(named.values()), free))
 
 
 def _resolved(schema: Schema, here: Schema) -> Schema:

@@ -42,7 +42,7 @@ def standard(value: object, *, description: str) -> Any:  # noqa: ANN401 - a def
     return Field(default=value, description=description)
 
 
-def written(parse: Callable[[str], T], kind: type[T], name: str) -> Callable[[object, ValidationInfo], T]:
+def written(parse: Callable[[str], T], kind: type[T], name: str, example: str) -> Callable[[object, ValidationInfo], T]:
     """Accept the notation of `parse`; and, except in a file, a value that already is of this `kind`."""
 
     def read(value: object, info: ValidationInfo) -> T:
@@ -50,7 +50,7 @@ def written(parse: Callable[[str], T], kind: type[T], name: str) -> Callable[[ob
             return parse(value)
         if type(value) is kind and info.context != FROM_FILE:
             return value
-        raise RuleError(rule=f"is not {name}", fix=f"write {name} as text with its unit")
+        raise RuleError(rule=f"is not {name}", fix=f"write it with its unit, such as {example}")
 
     return read
 
@@ -71,7 +71,7 @@ def positive(duration: timedelta) -> timedelta:
     return bounded(duration)
 
 
-_READ_DURATION = BeforeValidator(written(durations.parse_duration, timedelta, "a duration"))
+_READ_DURATION = BeforeValidator(written(durations.parse_duration, timedelta, "a duration", "15m"))
 _SAY_DURATION = PlainSerializer(durations.format_duration, return_type=str)
 
 Duration = Annotated[
@@ -90,20 +90,20 @@ PositiveDuration = Annotated[
 ]
 Percent = Annotated[
     float,
-    BeforeValidator(written(durations.parse_percent, float, "a percentage")),
+    BeforeValidator(written(durations.parse_percent, float, "a percentage", "10%")),
     Field(ge=0, le=1),
     PlainSerializer(durations.format_percent, return_type=str),
     WithJsonSchema({"type": "string", "pattern": durations.PERCENT, "examples": ["1%", "10%", "99.5%"]}),
 ]
 Size = Annotated[
     int,
-    BeforeValidator(written(durations.parse_size, int, "a size")),
+    BeforeValidator(written(durations.parse_size, int, "a size", "100MB")),
     PlainSerializer(durations.format_size, return_type=str),
     WithJsonSchema({"type": "string", "pattern": durations.SIZE, "examples": ["512kB", "100MB"]}),
 ]
 FalseAlarms = Annotated[
     Rate,
-    BeforeValidator(written(durations.parse_rate, Rate, "a rate")),
+    BeforeValidator(written(durations.parse_rate, Rate, "a rate", "1 per 30d")),
     PlainSerializer(durations.format_rate, return_type=str),
     WithJsonSchema({"type": "string", "pattern": durations.RATE, "examples": ["1 per 30d"]}),
 ]

@@ -100,8 +100,10 @@ class Limit(Part):
     @model_validator(mode="before")
     @classmethod
     def _limit_of_the_test(cls, data: object) -> object:
-        test = data.get("test") if isinstance(data, dict) and "limit" not in data else None
-        return {**data, "limit": LIMITS[test]} if isinstance(test, str) and test in LIMITS else data
+        if isinstance(data, dict) and "limit" not in data:
+            known = [limit for test, limit in LIMITS.items() if test == data.get("test")]
+            return {**data, "limit": known[0]} if known else data
+        return data
 
     @model_validator(mode="after")
     def _is_a_p_value(self) -> Self:
