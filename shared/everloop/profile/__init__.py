@@ -1,6 +1,6 @@
 """The reference profile of a model version: what its inputs, scores and quality looked like when it was made.
 
-`values` has the pydantic values that `ModelVersionCreated` carries, `cells` counts raw values into bins (the one rule for
+`values` has the pydantic values that `ModelVersionCreated` carries, `cells` counts raw values into bins (one rule for
 reference and current data), `build` makes a profile from columns, `groups` merges bins for PSI.
 """
 

@@ -1,6 +1,6 @@
 """Mergeable counts of scored rows: integers only, so that merging is associative and commutative to the bit.
 
-`columns` sketches inputs and scores of one (version, arm, slice) on the version's reference profile; `arms` sums per hash
+`columns` sketches inputs and scores of one (version, arm, slice) on its reference profile; `arms` sums per hash
 bucket, the unit of evidence of a rollout; `labelled` counts scores by outcome. All have `empty()`, `merge`, and JSON
 whose bytes are canonical.
 """

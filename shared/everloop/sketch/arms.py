@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 
 from everloop.errors import InvalidError
+from everloop.sketch.reading import integers, place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
 
 BUCKETS: Final = 256
-MEASURES: Final = ("rows", "errors", "latency_us", "labelled", "loss_e6", "shadowed", "shadow_difference_e6")
+MEASURES: Final = ("rows", "errors", "latency_us", "labelled", "loss_e6", "scored", "score_e6")
 _LIMIT: Final = 1e12  # per row, so that millions of rows of nonsense cannot overflow int64
 
 
@@ -27,8 +28,8 @@ _LIMIT: Final = 1e12  # per row, so that millions of rows of nonsense cannot ove
 class ArmSums:
     """Shape of `cells`: measures x 256. `latency_us` in microseconds, `*_e6` in millionths.
 
-    `loss_e6` sums over the `labelled` rows, `shadow_difference_e6` (the candidate's score minus its own shadow's) over
-    the `shadowed` rows. One row adds at most 10^12 of a unit.
+    `loss_e6` sums over the `labelled` rows, `score_e6` over the `scored` rows: a candidate is compared with its own
+    shadow by their scores. One row adds at most 10^12 of a unit.
     """
 
     cells: NDArray[np.int64]
@@ -59,13 +60,13 @@ class ArmSums:
         return self._measure(4)
 
     @property
-    def shadowed(self) -> Integers:
-        """Rows per bucket with a shadow score."""
+    def scored(self) -> Integers:
+        """Rows per bucket with a score."""
         return self._measure(5)
 
     @property
-    def shadow_difference_e6(self) -> Integers:
-        """Sum of candidate score minus own shadow score per bucket, in millionths."""
+    def score_e6(self) -> Integers:
+        """Sum of scores per bucket, in millionths."""
         return self._measure(6)
 
     def _measure(self, place: int) -> Integers:
@@ -86,7 +87,7 @@ class ArmSums:
         errors: Sequence[bool] | NDArray[np.bool_] | None = None,
         latency_ms: Numbers | None = None,
         loss: Numbers | None = None,
-        shadow_difference: Numbers | None = None,
+        score: Numbers | None = None,
     ) -> ArmSums:
         """Sum rows given as columns of equal length; what is not finite is not counted as measured."""
         made, places = cls.empty(), np.asarray(buckets, dtype=np.int64) % BUCKETS
@@ -95,7 +96,7 @@ class ArmSums:
             np.add.at(made.errors, places, np.asarray(errors, dtype=np.bool_).astype(np.int64))
         _add(made.latency_us, None, places, latency_ms, 1e3)
         _add(made.loss_e6, made.labelled, places, loss, 1e6)
-        _add(made.shadow_difference_e6, made.shadowed, places, shadow_difference, 1e6)
+        _add(made.score_e6, made.scored, places, score, 1e6)
         return made
 
     def merge(self, other: ArmSums) -> ArmSums:
@@ -120,8 +121,8 @@ class ArmSums:
         made = cls.empty()
         try:
             for bucket, sums in plain.items():
-                made.cells[:, range(BUCKETS)[int(bucket)]] = np.array(sums, dtype=np.int64)
-        except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+                made.cells[:, place(bucket, BUCKETS)] = integers(sums, len(MEASURES))
+        except (TypeError, ValueError, AttributeError) as error:
             message = f"sums of an arm are {len(MEASURES)} integers per bucket 0..{BUCKETS - 1}"
             raise InvalidError("malformed", message) from error
         return made

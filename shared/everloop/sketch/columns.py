@@ -21,6 +21,7 @@ from everloop.profile.cells import (
     count_categorical,
     count_numeric,
 )
+from everloop.sketch.reading import integers
 
 if TYPE_CHECKING:
     from everloop.profile.values import ColumnProfile, Profile
@@ -139,12 +140,11 @@ class Sketch:
             raise InvalidError("malformed", "a sketch is a JSON object") from error
 
 
-def _column(cells: list[int]) -> ColumnSketch:
+def _column(cells: object) -> ColumnSketch:
     """Read the cells of one column; raises `ValueError` for what is no list of integers."""
-    read = np.array(cells)
-    if read.ndim != 1 or read.dtype != np.int64 or read.size <= FIRST_BIN:
-        message = "cells are integers"
-        raise ValueError(message)
+    read = integers(cells)
+    if read.size <= FIRST_BIN:
+        raise ValueError("too few cells for a bin")
     return ColumnSketch(read)
 
 
@@ -207,7 +207,7 @@ def merge(left: Sketch, right: Sketch) -> Sketch:
 
 def _capped(names: Counter[str]) -> dict[str, int]:
     """Keep the first 20 in order of name: unlike the most frequent, they are the same however the merges are nested."""
-    return {name: names[name] for name in sorted(names)[:MAX_UNKNOWN]}
+    return {name: names[name] for name in sorted(+names)[:MAX_UNKNOWN]}
 
 
 def _clean(name: object) -> str:

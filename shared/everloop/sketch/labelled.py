@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 
 from everloop.errors import InvalidError
+from everloop.sketch.reading import integers, place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ class LabelledScores:
 
     @classmethod
     def observe(
-        cls, scores: Sequence[float] | NDArray[np.float64], labels: Sequence[float] | NDArray[np.generic]
+        cls, scores: Sequence[float] | NDArray[np.generic], labels: Sequence[float] | NDArray[np.generic]
     ) -> LabelledScores:
         """Count scores and labels of equal length; None is read as NaN and rejected."""
         score, label = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.float64)
@@ -133,7 +134,7 @@ class LabelledScores:
         """Give the sums, and the non-empty bins as `{bin: [positives, negatives]}`."""
         filled = np.flatnonzero(self.positives + self.negatives)
         return {
-            "bins": {str(place): [int(self.positives[place]), int(self.negatives[place])] for place in filled},
+            "bins": {str(one): [int(self.positives[one]), int(self.negatives[one])] for one in filled},
             "correct": self.correct,
             "log_loss_e6": self.log_loss_e6,
             "brier_e6": self.brier_e6,
@@ -146,9 +147,9 @@ class LabelledScores:
         counts = np.zeros((2, GRID), dtype=np.int64)
         try:
             sums = {name: int(plain[name]) for name in ("correct", "log_loss_e6", "brier_e6", "rejected")}
-            for place, pair in plain["bins"].items():
-                counts[:, range(GRID)[int(place)]] = np.array(pair, dtype=np.int64)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+            for text, pair in plain["bins"].items():
+                counts[:, place(text, GRID)] = integers(pair, len(counts))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidError("malformed", "labelled scores are sums and integer pairs per bin 0..999") from error
         return cls(positives=counts[0], negatives=counts[1], **sums)
 
