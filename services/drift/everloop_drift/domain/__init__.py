@@ -1,0 +1,1 @@
+"""What drift decides and measures. Pure: no clock, disk, network, randomness or environment."""
