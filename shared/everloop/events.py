@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
 
 from everloop.profile import Profile
 
@@ -129,6 +130,19 @@ class PredictionsLogged(Event):
     latency_ms: tuple[float | None, ...] | None = None
     status: tuple[Literal["ok", "error"], ...] | None = None
     shadow: ShadowScores | None = None
+
+    @model_validator(mode="after")
+    def _equal_lengths(self) -> Self:
+        columns = (self.times, self.entity_id, self.score, self.label, self.latency_ms, self.status)
+        named = (*columns, self.shadow.score if self.shadow else None, *self.features.values())
+        if any(column is not None and len(column) != len(self.prediction_id) for column in named):
+            raise PydanticCustomError("unequal_columns", "all columns have as many rows as prediction_id")
+        return self
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """What a row is split and bucketed by: its entity, else its prediction id."""
+        return self.entity_id or self.prediction_id
 
 
 class LabelsLogged(Event):
@@ -262,8 +276,9 @@ class ColumnWindow(Value):
 
 
 class ArmWindow(Value):
-    """One arm (`champion`, `candidate`) in one window: rows, its columns and scores, and sums per entity bucket.
+    """One arm in one window: rows, its columns and scores, and sums per entity bucket.
 
+    `arm` is `champion`, `candidate`, or `shadow`: what a shadow version said on the champion's rows.
     `buckets` maps bucket to sums; see `everloop.sketch.ArmSums`. `quality` is the labelled score histogram of an
     outcomes window; see `everloop.sketch.LabelledScores`.
     """
@@ -273,7 +288,6 @@ class ArmWindow(Value):
     rows: int
     columns: tuple[ColumnWindow, ...] = ()
     score: ColumnWindow | None = None
-    shadow_version: str | None = None
     buckets: Mapping[str, JsonValue] = {}
     quality: Mapping[str, JsonValue] = {}
     reference_quality: Mapping[str, float] = {}
@@ -290,8 +304,6 @@ class WindowClosed(Event):
     revision: int = 0
     arms: tuple[ArmWindow, ...]
     rows: int
-    late: int = 0
-    quarantined: int = 0
 
 
 # ------------------------------------------------------------------------------------------------------------- drift
@@ -311,7 +323,7 @@ class Measure(Value):
 
     name: str
     test: str
-    value: float
+    value: float | None
     limit: float
     drifted: bool
     rows: int

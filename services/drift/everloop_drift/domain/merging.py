@@ -1,0 +1,137 @@
+"""Partials of all partitions become one record per (model, window, kind), in order of window end. Pure.
+
+A window is complete when the watermark of every source partition has passed its end and the slack: grace for inputs,
+the horizon of labels for outcomes. The record has the same bytes whoever makes it, and however often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import reduce
+from typing import Literal
+
+from everloop import topics
+from everloop.events import EVERY_MODEL, ArmWindow, HeartbeatPassed, PartialSaved, WindowClosed
+from everloop.loop import Loop
+from everloop.profile import Profile
+from everloop.sketch import ArmSums, LabelledScores, Sketch
+from everloop_drift.domain.measures import column_window
+from everloop_drift.domain.slices import CHAMPION, SHADOW, Key, milliseconds
+
+Kind = Literal["inputs", "outcomes"]
+KINDS: tuple[tuple[Kind, topics.Topic], ...] = (("inputs", topics.PREDICTIONS), ("outcomes", topics.OUTCOMES))
+
+
+@dataclass
+class Merge:
+    """What one partition of `partials` has told: the newest partial per source and key, the clocks per source."""
+
+    partials: dict[Key, dict[tuple[str, int], PartialSaved]] = field(default_factory=dict)
+    clocks: dict[tuple[str, int], Mapping[str, int]] = field(default_factory=dict)
+    closed: dict[tuple[str, Kind], int] = field(default_factory=dict)
+
+    def save(self, partial: PartialSaved) -> None:
+        """Where two writers met, the larger source offset wins (rule 7)."""
+        key = Key(partial.model, partial.version, partial.arm, partial.start, partial.end)
+        source = (partial.topic, partial.partition)
+        known = self.partials.setdefault(key, {}).get(source)
+        if known is None or known.offset <= partial.offset:
+            self.partials[key][source] = partial
+
+    def forget(self, key: Key, source: tuple[str, int]) -> None:
+        """A tombstone: the source has dropped its cell."""
+        sources = self.partials.get(key, {})
+        sources.pop(source, None)
+        if not sources:
+            self.partials.pop(key, None)
+
+    def beat(self, passed: HeartbeatPassed) -> None:
+        """The watermark of one source partition; it never goes back."""
+        known = self.clocks.get((passed.topic, passed.partition), {})
+        merged = {model: max(now, known.get(model, 0)) for model, now in passed.clocks.items()}
+        self.clocks[passed.topic, passed.partition] = {**known, **merged}
+
+    def watermark(self, model: str, topic: topics.Topic) -> int | None:
+        """The smallest watermark over all partitions of `topic`; None while one is unknown."""
+        known = [self.clocks.get((topic.name, number), {}) for number in range(topic.partitions)]
+        marks = [clocks.get(model, clocks.get(EVERY_MODEL)) for clocks in known]
+        return None if None in marks else min(mark for mark in marks if mark is not None)
+
+    def due(self, loop: Loop, profiles: Mapping[str, Profile]) -> Iterator[WindowClosed]:
+        """The windows of one model that are complete and were not closed before, in order of their ends."""
+        for kind, topic in KINDS:
+            mark = self.watermark(loop.model, topic)
+            slack = loop.windows.grace if kind == "inputs" else loop.labels.horizon
+            every = milliseconds(loop.windows.every.total_seconds())
+            start = self.closed.get((loop.model, kind), self._first(loop.model))
+            while mark is not None and start is not None and start + every + milliseconds(slack.total_seconds()) <= mark:
+                yield self._close(loop, kind, start, start + every, profiles)
+                start += every
+                self.closed[loop.model, kind] = start
+
+    def _first(self, model: str) -> int | None:
+        return min((key.start for key in self.partials if key.model == model), default=None)
+
+    def _close(self, loop: Loop, kind: Kind, start: int, end: int, profiles: Mapping[str, Profile]) -> WindowClosed:
+        keys = sorted(key for key in self.partials if (key.model, key.start, key.end) == (loop.model, start, end))
+        arms = [self._arm(key, kind, profiles[key.version]) for key in keys if key.version in profiles]
+        filled = tuple(arm for arm in arms if arm.rows)
+        slack = loop.windows.grace if kind == "inputs" else loop.labels.horizon
+        return WindowClosed.named(
+            f"{loop.model}/{kind}/{start}/{end}/0",
+            datetime.fromtimestamp(end / 1000, UTC) + slack,
+            loop.model,
+            kind=kind,
+            start=start,
+            end=end,
+            arms=_without_sums(filled),
+            rows=sum(arm.rows for arm in filled if arm.arm != SHADOW),
+        )
+
+    def _arm(self, key: Key, kind: Kind, profile: Profile) -> ArmWindow:
+        parts = [part.sketch for part in self.partials[key].values() if part.kind == kind]
+        sums = reduce(ArmSums.merge, (ArmSums.from_plain(_mapping(part["sums"])) for part in parts), ArmSums.empty())
+        if kind == "inputs":
+            inputs = reduce(Sketch.merge, (Sketch.from_plain(_mapping(part["inputs"])) for part in parts), Sketch.empty())
+            return _inputs(key, inputs, sums, profile)
+        scored = (LabelledScores.from_plain(_mapping(part["labelled"])) for part in parts)
+        return _outcomes(key, reduce(LabelledScores.merge, scored, LabelledScores.empty()), sums, profile)
+
+
+def _inputs(key: Key, sketch: Sketch, sums: ArmSums, profile: Profile) -> ArmWindow:
+    columns = () if key.arm == SHADOW else profile.columns
+    return ArmWindow(
+        arm=key.arm,
+        version=key.version,
+        rows=sketch.rows,
+        columns=tuple(column_window(column, sketch.columns[column.name]) for column in columns if sketch.rows),
+        score=column_window(profile.score, sketch.score) if sketch.score else None,
+        buckets=sums.to_plain(),
+        unknown_columns=tuple(sketch.unknown_columns),
+    )
+
+
+def _outcomes(key: Key, labelled: LabelledScores, sums: ArmSums, profile: Profile) -> ArmWindow:
+    reference = {
+        f"{quality.metric}{suffix}": number
+        for quality in profile.quality
+        for suffix, number in (("", quality.value), ("_se", quality.standard_error))
+    }
+    return ArmWindow(
+        arm=key.arm, version=key.version, rows=int(sums.labelled.sum()), buckets=sums.to_plain(),
+        quality=labelled.to_plain(), reference_quality=reference,
+    )  # fmt: skip
+
+
+def _without_sums(arms: Iterable[ArmWindow]) -> tuple[ArmWindow, ...]:
+    """A window of the champion alone carries no sums per bucket: nobody compares anything."""
+    listed = tuple(arms)
+    if any(arm.arm != CHAMPION for arm in listed):
+        return listed
+    return tuple(arm.model_copy(update={"buckets": {}}) for arm in listed)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
