@@ -1,0 +1,1 @@
+"""Everything that the gatekeeper decides, and the measures that it decides on. Pure."""

@@ -1,0 +1,1 @@
+"""Everything that a rollout decides, and the measures that it decides on. Pure."""
