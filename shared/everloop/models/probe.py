@@ -92,10 +92,10 @@ def _environment() -> dict[str, str]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill the child's whole session and take its exit code."""
-    with suppress(ProcessLookupError):
+    """Kill the child's whole session where it has not ended; only then is its number still surely its own."""
+    if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
-    child.communicate()
+        child.communicate()
 
 
 def _understood(said: bytes, code: int) -> ProbeResult:
