@@ -33,8 +33,8 @@ class Scenario:
     history_rows_per_window: int = 2_400
     stationary: int = 21
     covariate_at: int | None = 21
-    concept_at: int | None = 23
-    windows: int = 42
+    concept_at: int | None = 22
+    windows: int = 40
     start: datetime = datetime(2026, 1, 5, tzinfo=UTC)
     every: timedelta = timedelta(hours=1)
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.preprocessing import OrdinalEncoder
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from examples.fraud.stream import Rows, Scenario, bootstrap_rows, rows
 from examples.fraud.world import CATEGORICAL, NUMERIC
@@ -72,8 +71,7 @@ class Model:
 
     def score(self, data: Table) -> Floats:
         """Return the probability of fraud, shape (rows,)."""
-        with threadpool_limits(1):  # the threads of two test processes would wait for each other
-            chances: Floats = self.estimator.predict_proba(encode(self.encoder, data))[:, 1]
+        chances: Floats = self.estimator.predict_proba(encode(self.encoder, data))[:, 1]
         return chances
 
     @cached_property
@@ -98,8 +96,7 @@ def train(data: Table, seed: int = 0, *, flip: bool = False) -> Model:
     old = data[:cut]
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1).fit(old.kinds)
     target = 1 - old.labels if flip else old.labels
-    with threadpool_limits(1):
-        estimator = HistGradientBoostingClassifier(random_state=seed).fit(encode(encoder, old), target)
+    estimator = HistGradientBoostingClassifier(random_state=seed).fit(encode(encoder, old), target)
     return Model(encoder, estimator, data[cut:])
 
 

@@ -15,11 +15,11 @@ from examples.fraud.world import CATEGORICAL, CONSTANT_AT_FIRST, NUMERIC
 from tests.unit.examples import offline
 
 SCENARIO = Scenario()
-SHIFT, CHANGE = 21, 23
-FRESH = range(CHANGE, CHANGE + 4)
+SHIFT, CHANGE = 21, 22
+FRESH = range(SHIFT + 2, SHIFT + 6)
 """The four windows that `rolling: 4h` trains on, once 9,000 labels have come since the shift."""
-PROMOTED = CHANGE + 9
-"""Four windows of fresh labels, one of waiting for the last of them, shadow and three steps."""
+PROMOTED = SHIFT + 11
+"""Six windows of fresh labels, one of waiting for the last of them, shadow and three steps."""
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_some_columns_are_constant_until_the_shift_and_alive_after_it() -> None:
     assert all(len(values(after, name)) > 2 for name in CONSTANT_AT_FIRST)
 
 
-@pytest.mark.parametrize("index", [0, 20, SHIFT, CHANGE, 40])
+@pytest.mark.parametrize("index", [0, 20, SHIFT, CHANGE, 39])
 def test_about_fifteen_percent_are_fraud_in_every_world(index: int) -> None:
     assert np.mean(rows(SCENARIO, index).labels) == pytest.approx(0.15, abs=0.03)
 
