@@ -94,6 +94,11 @@ def test_one_and_one_point_zero_are_one_category() -> None:
     assert observe(PROFILE, {"w": [True]}, [0.5]).columns["w"].counts.tolist() == [0, 0, 0, 1]
 
 
+@pytest.mark.parametrize("mixed", [[True, 1, 1.0], [1, True, 1.0]])
+def test_values_that_hash_alike_stay_apart(mixed: list[object]) -> None:
+    assert observe(PROFILE, {"w": mixed}, [0.5] * 3).columns["w"].counts.tolist() == [0, 0, 2, 1]
+
+
 @pytest.mark.parametrize("convert", [list, tuple, np.asarray, lambda values: np.asarray(values, dtype=object)])
 def test_every_container_counts_alike(convert: Callable[[list[float]], Any]) -> None:
     values = [0.5, math.nan, -2.0, math.inf]
