@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from everloop.local.spec import ProcessSpec
 
-STOP_SECONDS = 10.0
 ASK_EVERY_SECONDS = 0.2
 CANNOT_START = 127
 
@@ -28,8 +27,11 @@ CANNOT_START = 127
 class Child:
     """Keeps one process running. `changed()` is called after each change of `state`."""
 
-    def __init__(self, spec: ProcessSpec, environ: Mapping[str, str], changed: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: ProcessSpec, environ: Mapping[str, str], stop_seconds: float, changed: Callable[[], None]
+    ) -> None:
         self.spec = spec
+        self._stop_seconds = stop_seconds
         self.state = ProcessState(name=spec.name, port=spec.port, log=spec.log_path)
         self.ready = asyncio.Event()
         self._environ = {**environ, **spec.env}
@@ -42,7 +44,7 @@ class Child:
         self._keeper = asyncio.create_task(self._keep(others))
 
     async def stop(self) -> None:
-        """End the process, after 10 s by force, with all its children; it will not be started again."""
+        """End the process, by force when its time is over, with all its children; it will not be started again."""
         if self._keeper:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -88,6 +90,7 @@ class Child:
                 end_group(process.pid)  # what it started must not outlive it: the next one starts its own
 
     async def _start(self) -> asyncio.subprocess.Process:
+        self._log(f"starts at {datetime.now(UTC).isoformat(timespec='seconds')}")
         with self.spec.log_path.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *self.spec.argv,
@@ -119,9 +122,9 @@ class Child:
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            await asyncio.wait_for(process.wait(), self._stop_seconds)
         except TimeoutError:
-            self._log(f"did not stop within {STOP_SECONDS:.0f} s: killed")
+            self._log(f"did not stop within {self._stop_seconds:.0f} s: killed")
         end_group(process.pid)
         await process.wait()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import subprocess
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 STOP_SECONDS = 60.0
 LOG_LINES = 15
-LOOPBACK_NAMES = ("localhost", "127.", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def require_loopback(broker: str) -> None:
     host, _, port = broker.rpartition(":")
     if not host or not port.isdecimal():
         raise UsageError(f"--broker {broker}: give one address as HOST:PORT")
-    if not host.startswith(LOOPBACK_NAMES):
+    if not is_loopback(host):
         message = (
             f"--broker {broker}: plain text to another machine is refused; forward it to this one first, "
             f"for example `ssh -N -L 9092:localhost:{port} {host}`, and use --broker localhost:9092"
@@ -58,22 +58,32 @@ def require_loopback(broker: str) -> None:
         raise UsageError(message)
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether a name or address is this machine, without asking a name server."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def make_plan(var: Var, wish: Wish, fetched: Callable[[int, int, str], None]) -> Plan:
-    """Prepare all that a start needs: directories, jars, ports, keys, storage. Raises `UsageError` with the fix."""
+    """Prepare all that a start needs: directories, keys, jars, storage. Raises `UsageError` with the fix.
+
+    What costs nothing is checked first: nobody should wait for a download to learn that a port is taken.
+    """
     var.make()
     require_nothing_running(var)
     ports = choose_ports(wish)
+    draft = build_plan(wish.options, ports)
+    require_free(needed_ports(draft))
+    ensure_keys(var.keys)
     if wish.options.broker:
         require_answer(wish.options.broker)
-        plan = build_plan(wish.options, ports, ())
-        require_free(needed_ports(plan))
-    else:
-        settings, libraries = broker_settings(var, ports), ensure_jars(wish.cache, fetched)
-        plan = build_plan(wish.options, ports, tuple(broker_command(settings, libraries)))
-        require_free(needed_ports(plan))
-        prepare(settings, libraries)
-    ensure_keys(var.keys)
-    return plan
+    if not any(spec.name == "broker" for spec in draft.processes):
+        return draft
+    settings, libraries = broker_settings(var, ports), ensure_jars(wish.cache, fetched)
+    prepare(settings, libraries)
+    return build_plan(wish.options, ports, tuple(broker_command(settings, libraries)))
 
 
 def require_answer(broker: str) -> None:
@@ -84,9 +94,17 @@ def require_answer(broker: str) -> None:
 
 
 def needed_ports(plan: Plan) -> dict[str, int]:
-    """Ports on which a process of this plan will listen."""
-    names = {spec.name for spec in plan.processes} | ({"controller"} if "controller" in plan.ports else set())
+    """Ports on which a process of this plan will listen; the broker has two."""
+    names = {spec.name for spec in plan.processes}
+    names |= {"controller"} if "broker" in names else set()
     return {name: port for name, port in plan.ports.items() if name in names}
+
+
+class Daemon(subprocess.Popen[bytes]):
+    """A process that outlives us on purpose: nobody waits for it, and its handle may go without a warning."""
+
+    def __del__(self) -> None:
+        """Leave it running."""
 
 
 def require_nothing_running(var: Var) -> None:
@@ -118,7 +136,7 @@ def start(var: Var, plan: Plan, *, limit_seconds: float, show: Callable[[Stack],
     var.state_file.unlink(missing_ok=True)
     write_atomically(var.plan_file, plan.model_dump_json(indent=2).encode())
     with var.log("supervisor").open("ab") as log:
-        supervisor = subprocess.Popen(
+        supervisor = Daemon(
             [sys.executable, "-m", "everloop.local.supervisor", str(var.plan_file)],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -28,13 +28,17 @@ class ProcessSpec(BaseModel):
 
 
 class Plan(BaseModel):
-    """One stack. `ports` by name; `broker` and `urls` are what clients need to know."""
+    """One stack. `ports` by name; `broker` and `urls` are what clients need to know.
+
+    A process has `stop_seconds` to end when it is asked to, then it is killed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     var: Path
     broker: str
     urls: dict[str, str] = {}
     ports: dict[str, int] = {}
+    stop_seconds: float = Field(default=10.0, gt=0)
     processes: tuple[ProcessSpec, ...]
 
     @model_validator(mode="after")

@@ -83,8 +83,8 @@ def usual_ports(options: Options) -> dict[str, int]:
     return own | services
 
 
-def build_plan(options: Options, ports: Mapping[str, int], broker_argv: tuple[str, ...]) -> Plan:
-    """Everything that the supervisor must know. `broker_argv` is empty where a Kafka exists."""
+def build_plan(options: Options, ports: Mapping[str, int], broker_argv: tuple[str, ...] = ("java",)) -> Plan:
+    """Everything that the supervisor must know. `broker_argv` starts our own broker, where no other is named."""
     var, address = Var(options.var), options.broker or f"{LOOPBACK}:{ports['broker']}"
     urls = {name: f"http://{LOOPBACK}:{ports[name]}" for name in ("mlflow", "ingest", "serving")}
     common = QUIET | {
@@ -96,7 +96,7 @@ def build_plan(options: Options, ports: Mapping[str, int], broker_argv: tuple[st
         "PYTHONUNBUFFERED": "1",
     }
     processes = (
-        *((_broker(var, ports, address, broker_argv),) if broker_argv else ()),
+        *(() if options.broker else (_broker(var, ports, address, broker_argv),)),
         _topics(var, options, address),
         _mlflow(var, options, ports),
         *(_service(replica, var, options.python, common, ports[replica.name]) for replica in replicas(options)),

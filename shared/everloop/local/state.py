@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 Phase = Literal["waiting", "starting", "ready", "done", "restarting", "exited", "failed", "stopped"]
 FINE: frozenset[Phase] = frozenset({"ready", "done"})
 TRIES = 3
+LOCK_TRIES = 5
+LOCK_PAUSE_SECONDS = 0.05
 
 
 class ProcessState(BaseModel):
@@ -108,14 +111,22 @@ def running(var: Var) -> Stack:
 def hold_lock(var: Var, pid: int) -> Iterator[None]:
     """Hold the lock of this stack. Raises `UsageError` when another supervisor has it."""
     with var.lock_file.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(already_running(var)) from error
+        if not any(try_lock(file) for _ in range(LOCK_TRIES)):
+            raise UsageError(already_running(var))
         file.truncate(0)
         file.write(str(pid))
         file.flush()
         yield
+
+
+def try_lock(file: IO[str]) -> bool:
+    """Try once. Whoever asks whether a stack runs holds the lock for a moment, so a refusal is worth a second try."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(LOCK_PAUSE_SECONDS)
+        return False
+    return True
 
 
 def already_running(var: Var) -> str:

@@ -31,7 +31,7 @@ class Supervisor:
         self._var = Var(plan.var)
         self._started_at = datetime.now(UTC)
         self._stopping = False
-        self._children = {spec.name: Child(spec, environ, self._publish) for spec in plan.processes}
+        self._children = {spec.name: Child(spec, environ, plan.stop_seconds, self._publish) for spec in plan.processes}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything, wait for `stop`, then end everything in reverse order."""
@@ -54,7 +54,7 @@ class Supervisor:
             supervisor=os.getpid(),
             started_at=self._started_at,
             state="stopped" if stopped else "stopping" if self._stopping else "running" if fine else "starting",
-            **self._plan.model_dump(exclude={"processes"}),
+            **self._plan.model_dump(exclude={"processes", "stop_seconds"}),
             processes=processes,
         )
 
