@@ -91,7 +91,9 @@ class ControlService(Generic[S]):
         self._take_over()
         for record in records:
             self._deliver(record)
-        ended = [self._job_ended(finished) for finished in self.jobs.finished()]
+        ended = self.jobs.finished()
+        for finished in ended:
+            self._job_ended(finished)
         ticked = self._ticks()
         if news:
             self.broadcast.commit()

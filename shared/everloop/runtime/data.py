@@ -55,9 +55,10 @@ class DataService:
             self.fold.take(record)
             self.positions[record.place] = record.offset + 1
             self.waiting += 1
-        if self.waiting and (not records or self.waiting >= self.limit):
+        due = self.waiting > 0 and (not records or self.waiting >= self.limit)
+        if due:
             self.flush()
-        return bool(records or news)
+        return bool(records or news or due)
 
     def flush(self) -> None:
         """Publish, wait for the acknowledgement, commit: in this order."""

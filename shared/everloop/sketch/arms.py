@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
@@ -116,7 +116,7 @@ class ArmSums:
         return {str(bucket): self.cells[:, bucket].tolist() for bucket in np.flatnonzero(self.cells.any(axis=0))}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Sequence[int]]) -> ArmSums:
+    def from_plain(cls, plain: Mapping[str, Any]) -> ArmSums:
         """Read `to_plain`; raises `InvalidError` (`malformed`) for anything else."""
         made = cls.empty()
         try:
