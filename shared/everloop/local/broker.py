@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import subprocess
 import time
 import uuid
@@ -85,6 +86,8 @@ def answers(address: str, timeout_seconds: float = 2.0) -> bool:
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
+    if not listens(address, timeout_seconds):
+        return False
     limit = int(timeout_seconds * 1000)
     try:
         client = KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=limit, request_timeout_ms=limit)
@@ -96,6 +99,16 @@ def answers(address: str, timeout_seconds: float = 2.0) -> bool:
         return False
     finally:
         client.close()
+
+
+def listens(address: str, timeout_seconds: float) -> bool:
+    """Say whether somebody takes connections there. kafka-python leaves a socket open for each that is refused."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout_seconds).close()
+    except OSError:
+        return False
+    return True
 
 
 def wait_until_ready(address: str, *, alive: Callable[[], bool], limit_seconds: float = READY_SECONDS) -> bool:

@@ -1,0 +1,73 @@
+"""A real broker: killed, started again, nothing acknowledged is lost. Topics come from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from everloop.errors import FatalError, UsageError
+from everloop.local.testing import LocalBroker, local_broker
+from everloop.local.topics_admin import create, registry
+
+pytestmark = pytest.mark.kafka
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    with local_broker(tmp_path_factory.mktemp("kafka")) as started:
+        yield started
+
+
+def produce(address: str, topic: str, value: bytes) -> int:
+    producer = KafkaProducer(bootstrap_servers=address, acks="all")
+    offset = producer.send(topic, value).get(timeout=20).offset
+    producer.close()
+    return int(offset)
+
+
+def consume(address: str, topic: str) -> list[bytes]:
+    consumer = KafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest", consumer_timeout_ms=10_000)
+    consumer.assign([TopicPartition(topic, 0)])
+    value = next(consumer).value
+    consumer.close()
+    return [value]
+
+
+def test_a_record_survives_kill(broker: LocalBroker) -> None:
+    create(broker.address, [Row("survivors", 1)])
+    produce(broker.address, "survivors", b"still here")
+    broker.kill()
+    broker.start()
+    assert consume(broker.address, "survivors") == [b"still here"]
+
+
+def test_topics_are_created_once(broker: LocalBroker) -> None:
+    names = [topic.name for topic in registry()]
+    assert create(broker.address) == names
+    assert create(broker.address) == []
+
+
+def test_another_number_of_partitions_is_refused(broker: LocalBroker) -> None:
+    create(broker.address, [Row("four", 4)])
+    with pytest.raises(UsageError, match="topic four has 4 partitions, the registry says 5"):
+        create(broker.address, [Row("new", 1), Row("four", 5)])
+    assert create(broker.address, [Row("new", 1)]) == ["new"]
+
+
+def test_a_topic_that_kafka_refuses_is_told(broker: LocalBroker) -> None:
+    with pytest.raises(FatalError, match="Kafka refuses topic odd"):
+        create(broker.address, [Row("odd", 1, {"cleanup.policy": "sometimes"})])
+
+
+def test_the_broker_writes_its_log(broker: LocalBroker) -> None:
+    assert "KafkaRaftServer" in broker.log.read_text()
