@@ -1,0 +1,101 @@
+"""Builders of values for tests, shared by all: small functions, each with a name of its own. Append, never change."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+from typing import Literal
+from uuid import UUID, uuid5
+
+from everloop import events as e
+from everloop.facts import Facts
+from everloop.loop import Loop
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+HOUR_MS = 3_600_000
+_NUMBERS = count(1)
+
+
+def a_fresh_id() -> UUID:
+    """An id that no other call of this process gives."""
+    return uuid5(e.NAMESPACE, f"test/{next(_NUMBERS)}")
+
+
+def millis(moment: datetime) -> int:
+    """Milliseconds since 1970."""
+    return round(moment.timestamp() * 1000)
+
+
+def a_loop(**parts: object) -> Loop:
+    """The rules of the model `fraud`: defaults but for what is named."""
+    columns = {"id": "txn_id", "time": "ts", "label": "is_fraud", "entity": "card_id"}
+    first = {"kind": "Loop", "version": 1, "model": "fraud", "task": "binary", "columns": columns}
+    return Loop.model_validate({**first, "windows": {"every": "1h"}, **parts})
+
+
+def a_tick_at(now: datetime) -> e.Tick:
+    """Time passed for `fraud`; each call is another tick."""
+    return e.Tick(id=a_fresh_id(), time=now, model="fraud")
+
+
+# ------------------------------------------------------------------------------------------------------ for the trainer
+
+
+def a_window_judged(
+    episode: e.Episode = e.Episode.OPENED,
+    *,
+    kind: Literal["drift", "quality"] = "drift",
+    episode_id: UUID | None = None,
+    change_at: int | None = None,
+    version: str = "1",
+    now: datetime = NOON,
+) -> e.WindowJudged:
+    """A window of the champion with its episode; the episode's id is also the thread of its turn, as drift does it."""
+    identity = episode_id or a_fresh_id()
+    end = millis(now)
+    read: Literal["inputs", "outcomes"] = "inputs" if kind == "drift" else "outcomes"
+    return e.WindowJudged(
+        id=a_fresh_id(), time=now, model="fraud", correlation_id=identity, kind=read,
+        start=end - HOUR_MS, end=end, revision=0, version=version, verdict="drifted", measures=(),
+        reason=e.Reason(rule="drift.share", measured=0.5, limit=0.3, samples=1600), episode=episode,
+        episode_id=identity, episode_kind=kind, change_at=change_at, rows=1600,
+    )  # fmt: skip
+
+
+def a_training_requested(recipe: str | None = None, *, bootstrap: bool = False) -> e.TrainingRequested:
+    """A person asks for a run."""
+    return e.TrainingRequested(
+        id=a_fresh_id(), time=NOON, model="fraud", by="a person", recipe=recipe, bootstrap=bootstrap
+    )
+
+
+def a_manifest(
+    kind: Literal["predictions", "outcomes"],
+    slices: dict[int, int],
+    *,
+    watermark: int | None = None,
+    name: str = "file",
+) -> e.ManifestCommitted:
+    """One archive file with so many rows per slice of one hour (by its begin in ms)."""
+    rows = sum(slices.values())
+    return e.ManifestCommitted(
+        id=a_fresh_id(), time=NOON, model="fraud", kind=kind, topic=f"everloop.{kind}.v1", partition=0,
+        first_offset=0, last_offset=rows, uri=f"memory://{kind}/{name}", sha256="0" * 64, rows=rows, history_rows=0,
+        coverage=tuple(e.Coverage(start=start, rows=found) for start, found in slices.items()),
+        watermark=watermark if watermark is not None else max(slices) + HOUR_MS,
+    )  # fmt: skip
+
+
+def a_signed_verdict(version: str = "1", champion: str | None = None) -> e.SignedVerdict:
+    """What the gate says of a version that may serve; not really signed."""
+    return e.SignedVerdict(
+        model="fraud", version=version, artifact=e.FileRef(uri=f"memory://model/{version}", sha256="0" * 64),
+        features={"amount": "numeric"}, task="binary", champion=champion, passed_at=NOON,
+    )  # fmt: skip
+
+
+def an_archive(slices: dict[int, int], *, champion: str | None = "1", rollout_live: str | None = None) -> Facts:
+    """Facts of a model with so many labelled rows per slice of one hour, all in one pair of files."""
+    both = (a_manifest("predictions", slices), a_manifest("outcomes", slices))
+    verdict = a_signed_verdict(champion) if champion else None
+    return Facts(manifests=both if slices else (), champion=verdict, rollout_live=rollout_live)
