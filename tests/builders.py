@@ -82,7 +82,7 @@ def a_manifest(
         id=a_fresh_id(), time=NOON, model="fraud", kind=kind, topic=f"everloop.{kind}.v1", partition=0,
         first_offset=0, last_offset=rows, uri=f"memory://{kind}/{name}", sha256="0" * 64, rows=rows, history_rows=0,
         coverage=tuple(e.Coverage(start=start, rows=found) for start, found in slices.items()),
-        watermark=watermark if watermark is not None else max(slices) + HOUR_MS,
+        watermark=watermark if watermark is not None else max(slices, default=0) + HOUR_MS,
     )  # fmt: skip
 
 

@@ -1,0 +1,99 @@
+"""On which rows a run learns, and whether they are there. Pure; reads the archive's manifests as facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from everloop.events import Snapshot, TrainingSpec
+from everloop.facts import Facts
+from everloop.loop import Loop
+from everloop_trainer.domain.state import UNPAID, State, Turn
+
+SINCE_UNKNOWN: Final = timedelta(days=90)
+"""What `since: change` learns from while no change is known."""
+MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Labelled rows for a turn: those that came since `since` (ms), of which `needed` are asked for."""
+
+    since: int
+    fresh: int
+    needed: int
+    change: int | None = None
+
+    @property
+    def enough(self) -> bool:
+        """Whether a run may start on them."""
+        return self.fresh >= self.needed
+
+
+def supply(state: State, turn: Turn, loop: Loop, facts: Facts, *, last_chance: bool) -> Supply:
+    """Count what there is since the newest known change.
+
+    A change that another open episode has dated later counts, too: rows between the two show a world that is gone. At
+    the deadline (`last_chance`) an older change that has enough rows is better than no run at all. A person's turn
+    starts on any labelled rows.
+    """
+    needed = max(1, loop.train.fresh_labels)
+    counted = [_since(change, needed, facts) for change in _changes(state, turn)]
+    found = [one for one in counted if one.enough]
+    if turn.wanted.cause in UNPAID:
+        change = found[0].change if found else state.last_change
+        return Supply(0, facts.archived_outcomes, 1, change)
+    if not counted:
+        since = state.last_cut or 0
+        return Supply(since, facts.rows_since("outcomes", since), needed, state.last_change)
+    return found[0] if found and last_chance else counted[0]
+
+
+def _since(change: int, needed: int, facts: Facts) -> Supply:
+    """Rows count only when the archive has passed the change: its newest watermark, since a partition may be silent."""
+    passed = max((m.watermark for m in facts.manifests if m.kind == "outcomes"), default=0) >= change
+    return Supply(change, facts.rows_since("outcomes", change) if passed else 0, needed, change)
+
+
+def _changes(state: State, turn: Turn) -> list[int]:
+    """The dated changes of open episodes and of the turn itself, newest first."""
+    known = {one.change_at for one in (turn.wanted, *state.episodes) if one.change_at is not None}
+    return sorted(known, reverse=True)
+
+
+def specify(state: State, turn: Turn, loop: Loop, facts: Facts, rows: Supply) -> TrainingSpec:
+    """Say all that the job needs. Versions are counted, features stay those of the champion once it has some."""
+    champion = facts.champion
+    return TrainingSpec(
+        recipe=turn.wanted.recipe or loop.train.recipe,
+        task=loop.task,
+        seed=loop.train.seed,
+        features=loop.features or (champion.features if champion else None),
+        snapshot=snapshot(turn, loop, facts, rows.change),
+        holdout=loop.train.holdout,
+        version=str(state.versions + 1),
+        timeout_s=loop.train.timeout.total_seconds(),
+    )
+
+
+def snapshot(turn: Turn, loop: Loop, facts: Facts, change: int | None) -> Snapshot:
+    """Cut the labelled rows of the archive by the loop's strategy; the first version learns from all there is."""
+    slice_ms = loop.windows.every // MILLISECOND
+    end = (facts.newest("outcomes") or 0) + slice_ms
+    oldest = facts.oldest("outcomes") or 0
+    strategy, start, half_life = loop.train.data.strategy, oldest, None
+    span = loop.train.data.span or SINCE_UNKNOWN
+    if turn.wanted.cause == "bootstrap":
+        strategy = "full"
+    elif strategy == "since" and change is not None:
+        start = change
+    elif strategy in {"since", "rolling"}:
+        strategy, start = "rolling", max(oldest, end - span // MILLISECOND)
+    elif strategy == "weighted":
+        half_life = span // MILLISECOND
+    touched = max(0, start - slice_ms + 1)  # a slice that begins before the start may reach into the range
+    return Snapshot(
+        start=start, end=end, strategy=strategy, half_life_ms=half_life,
+        predictions=facts.files("predictions", touched, end), outcomes=facts.files("outcomes", touched, end),
+    )  # fmt: skip
