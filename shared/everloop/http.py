@@ -1,0 +1,269 @@
+"""The HTTP side of every service: health, readiness, metrics; strict bodies; errors that never echo a value.
+
+A body is read by `read_json`, not by FastAPI's own parameters: it refuses duplicate keys, NaN, wrong content types and
+compression, and answers with location and rule (traps A1 to A4).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NoReturn, TypeVar
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from everloop.errors import FatalError
+from everloop.logs import strip
+from everloop.metrics import CONTENT_TYPE, Metrics
+
+T = TypeVar("T")
+Why = Callable[[], str | None]
+"""Says what is wrong; None when nothing is."""
+
+LARGEST_BODY: Final = 8 * 1024 * 1024
+SHOWN_ERRORS: Final = 20
+LONGEST_KEY: Final = 64
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a request: where, which rule, and what to do about it."""
+
+    where: str
+    rule: str
+    fix: str = ""
+
+
+class RefusedError(Exception):
+    """A request that is answered with a status and problems."""
+
+    def __init__(self, status: int, problems: Sequence[Problem], headers: dict[str, str] | None = None) -> None:
+        """`headers` are added to the answer, such as `Retry-After`."""
+        super().__init__(f"{status}")
+        self.status = status
+        self.problems = tuple(problems)
+        self.headers = headers or {}
+
+
+def refuse(status: int, where: str, rule: str, fix: str = "", **headers: str) -> NoReturn:
+    """Raise `RefusedError` with one problem; header names are given with underscores."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    raise RefusedError(status, [Problem(where, rule, fix)], named)
+
+
+def service_app(
+    title: str, *, metrics: Metrics, ready: Why, alive: Why = lambda: None, largest: int = LARGEST_BODY
+) -> FastAPI:
+    """Build the app with `/healthz`, `/readyz`, `/metrics` and the limits; `largest` body in bytes."""
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Limits, largest=largest, metrics=metrics)
+    app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(HTTPException, _plain_error)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return _status(alive())
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        return _status(ready())
+
+    @app.get("/metrics")
+    def show_metrics() -> Response:
+        return Response(metrics.render(), media_type=CONTENT_TYPE)
+
+    return app
+
+
+async def read_json(request: Request, shape: TypeAdapter[T]) -> T:
+    """Read and validate a body. Raises `RefusedError`: 415, 400 (no JSON), 413 (from `Limits`), 422 (rule broken)."""
+    _check_media_type(request)
+    parsed = loads(await request.body())
+    try:
+        return shape.validate_python(parsed)
+    except ValidationError as error:
+        raise RefusedError(422, problems(error)) from None
+
+
+def problems(error: ValidationError, at: str = "") -> list[Problem]:
+    """Locations and rules of a validation error, below `at`. Keys of the sender are shown on one line and short."""
+    found = error.errors(include_url=False, include_input=False)[:SHOWN_ERRORS]
+    return [Problem(_location(at, item["loc"]), item["type"], item["msg"]) for item in found]
+
+
+def _location(at: str, path: Sequence[int | str]) -> str:
+    return ".".join(strip(str(part))[:LONGEST_KEY] for part in ((at, *path) if at else path)) or "body"
+
+
+def loads(body: bytes) -> object:
+    """Parse one JSON document in UTF-8. `RefusedError` 400 for NaN, duplicate keys, a BOM, or anything else."""
+    try:
+        parsed: object = json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        if _SURROGATE.search(body):
+            json.dumps(parsed, ensure_ascii=False).encode()  # half a pair can be escaped in JSON, but not written
+    except UnicodeError:
+        refuse(400, "body", "encoding", "send UTF-8 without a byte order mark and without halves of surrogate pairs")
+    except (ValueError, RecursionError):
+        refuse(400, "body", "json", "send one JSON document, without NaN or Infinity and not deeply nested")
+    return parsed
+
+
+class Limits:
+    """ASGI middleware: bounds the body by header and by stream, and counts requests."""
+
+    def __init__(self, app: ASGIApp, *, largest: int, metrics: Metrics) -> None:
+        """`largest` in bytes."""
+        self.app: Final = app
+        self.largest: Final = largest
+        self.metrics: Final = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 413 (too large) or 415 (compressed)."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = await self._answer(scope, receive, send)
+        route = _route(str(scope["path"]))
+        self.metrics.inc("everloop_http_requests_total", route=route, status=f"{status // 100}xx")
+        self.metrics.observe("everloop_http_seconds", time.perf_counter() - started, route=route)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        statuses = [500]
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(int(message["status"]))
+            await send(message)
+
+        reply = self._by_header(dict(scope["headers"]))
+        if reply is None:
+            await self.app(scope, _Counted(receive, self.largest), noting)
+        else:
+            await reply(scope, receive, noting)
+        return statuses[-1]
+
+    def _by_header(self, headers: dict[bytes, bytes]) -> Response | None:
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            return _problem_response(415, [Problem("content-encoding", "compressed", "send the body uncompressed")])
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or len(length) > 18 or int(length) > self.largest:  # noqa: PLR2004 -- of digits
+            return _problem_response(413, [_too_large(self.largest)], {"Connection": "close"})
+        return None
+
+
+class _Counted:
+    """Counts the bytes that really come."""
+
+    def __init__(self, receive: Receive, largest: int) -> None:
+        self.receive: Final = receive
+        self.largest: Final = largest
+        self.seen = 0
+
+    async def __call__(self) -> Message:
+        message = await self.receive()
+        self.seen += len(message.get("body", b""))
+        if self.seen > self.largest:
+            raise RefusedError(413, [_too_large(self.largest)], {"Connection": "close"})
+        return message
+
+
+class Serving:
+    """An HTTP server in a thread of its own."""
+
+    def __init__(self, server: uvicorn.Server, port: int) -> None:
+        """See `serve_in_thread`."""
+        self._server: Final = server
+        self.port: Final = port
+        self.thread: threading.Thread | None = None
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Finish open requests and end."""
+        self._server.should_exit = True
+        if self.thread:
+            self.thread.join(timeout_s)
+
+
+def serve_in_thread(app: ASGIApp, port: int, host: str = "127.0.0.1") -> Serving:
+    """Listen now, answer from a daemon thread. `port` 0 takes a free one. Raises `FatalError` when it is taken."""
+    listening = listen(port, host)
+    server = uvicorn.Server(config(app))
+    serving = Serving(server, listening.getsockname()[1])
+    serving.thread = threading.Thread(target=server.run, args=([listening],), daemon=True, name="http")
+    serving.thread.start()
+    return serving
+
+
+def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """Give a listening socket. Raises `FatalError` when the port is taken."""
+    try:
+        return socket.create_server((host, port), backlog=256)
+    except OSError as error:
+        message = f"cannot listen on {host}:{port}: {error.strerror}; choose another EVERLOOP_HTTP_PORT"
+        raise FatalError(message) from error
+
+
+def config(app: ASGIApp) -> uvicorn.Config:
+    """Give the settings of every server of ours: no access log, bounded connections and head."""
+    return uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_keep_alive=15, limit_concurrency=512,
+        h11_max_incomplete_event_size=65_536, timeout_graceful_shutdown=5, lifespan="auto", ws="none",
+    )  # fmt: skip
+
+
+def _check_media_type(request: Request) -> None:
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.replace(" ", "").replace('"', "")
+    if kind.strip() != "application/json" or charset not in {"", "charset=utf-8"}:
+        refuse(415, "content-type", "media_type", "send application/json in UTF-8")
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        refuse(400, "body", "duplicate_key", "give each key of an object once")
+    return found
+
+
+def _no_constant(_: str) -> NoReturn:
+    refuse(400, "body", "not_finite", "send finite numbers, or null where there is none")
+
+
+def _too_large(largest: int) -> Problem:
+    return Problem("body", "too_large", f"send at most {largest} bytes in one request")
+
+
+def _route(path: str) -> str:
+    return "/v1/models" if path.startswith("/v1/models/") else path
+
+
+def _status(wrong: str | None) -> Response:
+    return JSONResponse({"status": "ok"} if wrong is None else {"status": wrong}, 200 if wrong is None else 503)
+
+
+def _problem_response(status: int, found: Sequence[Problem], headers: dict[str, str] | None = None) -> Response:
+    plain = [{"where": item.where, "rule": item.rule, "fix": item.fix} for item in found]
+    return JSONResponse({"errors": plain}, status, headers)
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RefusedError):
+        raise error
+    return _problem_response(error.status, error.problems, error.headers)
+
+
+def _plain_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return _problem_response(error.status_code, [Problem("request", error.detail)], dict(error.headers or {}))
