@@ -113,23 +113,26 @@ class KafkaTail:
         """See `KafkaLog.tail`."""
         self.consumer = consumer
         self.positions: dict[Place, int] = {}
+        self.ahead: dict[Place, list[Record]] = {}
 
     def seek(self, positions: Mapping[Place, int]) -> None:
         """Read exactly these places, from these offsets."""
         self.positions = dict(positions)
+        self.ahead = {place: [] for place in positions}
         self.consumer.assign([_partition(place) for place in positions])
         for place, offset in positions.items():
             self.consumer.seek(_partition(place), offset)
 
     def read_to(self, ends: Mapping[Place, int]) -> list[Record]:
         """All records up to the ends (exclusive), in order per place. Raises `FatalError` after 30 s without one."""
-        found: list[Record] = []
+        found = [record for place, end in ends.items() for record in self._fetched(place, end)]
         deadline = time.monotonic() + READ_S
         while any(self.positions[place] < end for place, end in ends.items()):
             polled = self.consumer.poll(timeout_ms=100)
             for partition, records in polled.items():
-                found += [_record(record) for record in records]
-                self.positions[Place(partition.topic, partition.partition)] = records[-1].offset + 1
+                place = Place(partition.topic, partition.partition)
+                self.ahead[place] += [_record(record) for record in records]
+                found += self._fetched(place, ends.get(place, 0))
             if polled:
                 deadline = time.monotonic() + READ_S
             else:
@@ -138,6 +141,17 @@ class KafkaTail:
                 raise FatalError("the broker named an end offset, but its records did not come in 30 s")
         return found
 
+    def _fetched(self, place: Place, end: int) -> list[Record]:
+        """What was fetched of this place before `end`. A fetch may bring more: that waits for the next call."""
+        ahead = self.ahead[place]
+        cut = next((index for index, record in enumerate(ahead) if record.offset >= end), len(ahead))
+        ready, self.ahead[place] = ahead[:cut], ahead[cut:]
+        if ready:
+            self.positions[place] = ready[-1].offset + 1
+        if self.ahead[place]:
+            self.positions[place] = max(self.positions[place], min(end, self.ahead[place][0].offset))
+        return ready
+
     def close(self) -> None:
         """Let go of the connection."""
         self.consumer.close()
@@ -145,7 +159,8 @@ class KafkaTail:
     def _step_over_holes(self, ends: Mapping[Place, int]) -> None:
         """Compaction leaves holes at the end; the client's own position has passed them."""
         for place in ends:
-            self.positions[place] = max(self.positions[place], self.consumer.position(_partition(place)) or 0)
+            if not self.ahead[place]:
+                self.positions[place] = max(self.positions[place], self.consumer.position(_partition(place)) or 0)
 
 
 class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no type hints
