@@ -45,6 +45,11 @@ def one_line(command: Callable[P, None]) -> Callable[P, None]:
         except EverloopError as error:
             typer.echo(f"everloop: {error}", err=True)
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
+        except OSError as error:
+            from everloop.local.paths import explain
+
+            typer.echo(f"everloop: {explain(error, Path(error.filename or '.'))}", err=True)
+            raise typer.Exit(2) from error
         except ModuleNotFoundError as error:
             typer.echo(f"everloop: the package {error.name} is not installed: run `make setup`", err=True)
             raise typer.Exit(2) from error
@@ -71,6 +76,8 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter per option
     from everloop.local.lifecycle import make_plan, start
     from everloop.local.progress import display, fetched
 
+    if foreground:  # from now on, so that a service manager can also stop a start
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     place, console = _var(var), Console()
     wish = _wish(place, broker, ports, port or [], replicas or [], only or [])
     plan = make_plan(place, wish, fetched(console))
@@ -187,7 +194,6 @@ def _stay(place: Var) -> None:
     from everloop.local.lifecycle import stop
     from everloop.local.state import supervisor_pid
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while supervisor_pid(place) is not None:
             time.sleep(0.5)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 NEEDED_BYTES = 500 * 1024 * 1024
+ELSEWHERE = "choose another place with --var DIR (state) or EVERLOOP_CACHE (jars)"
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:
@@ -107,7 +108,7 @@ def require_space(directory: Path, needed: int = NEEDED_BYTES) -> None:
     if (free := free_bytes(directory)) < needed:
         message = (
             f"disk of {directory} has {free >> 20} MB free, {needed >> 20} MB are needed: "
-            "free some space, or choose another disk with --var DIR (state) or EVERLOOP_CACHE (jars)"
+            f"free some space, or {ELSEWHERE}"
         )
         raise UsageError(message)
 
@@ -115,5 +116,5 @@ def require_space(directory: Path, needed: int = NEEDED_BYTES) -> None:
 def explain(error: OSError, path: Path) -> str:
     """One line that names the path, the rule and the fix."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"no space left on the disk of {path}: free {NEEDED_BYTES >> 20} MB, or choose another with --var DIR"
-    return f"cannot write {path} ({error.strerror}): choose a directory that you may write with --var DIR"
+        return f"no space left on the disk of {path}: free {NEEDED_BYTES >> 20} MB, or {ELSEWHERE}"
+    return f"cannot write {path} ({error.strerror}): {ELSEWHERE}"

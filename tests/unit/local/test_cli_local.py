@@ -114,3 +114,9 @@ def test_checks_that_fail() -> None:
     assert not check_clock(NOON, NOON - 60).ok
     assert not check_clock(0, 0).ok
     assert not check_jars(Path("/nowhere")).ok
+
+
+def test_a_state_directory_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = one_line(everloop("up", "--ports", "auto", "--var", str(tmp_path / "file")))
+    assert "choose another place with --var DIR" in said

@@ -55,7 +55,7 @@ def test_a_full_disk_is_one_line_with_the_fix(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("")
-    with pytest.raises(UsageError, match="choose a directory that you may write"):
+    with pytest.raises(UsageError, match="choose another place with --var DIR"):
         Var(tmp_path / "var").make()
 
 
