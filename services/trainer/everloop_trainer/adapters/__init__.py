@@ -1,0 +1,19 @@
+"""The trainer's outside world.
+
+`job` is the child process that fits a model, `recipes` finds and fits what a recipe names, `measures` says how good it
+is, `registry` shows versions in MLflow. Importing this package costs nothing: each part loads what it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from everloop.jobs import ChildJobs
+from everloop_trainer.handlers import JOBS
+from everloop_trainer.settings import TrainerSettings
+
+
+def child_jobs(settings: TrainerSettings) -> ChildJobs:
+    """Training as child processes of this one. They see where artifacts lie, and nothing else of our environment."""
+    commands = {kind.__name__: [sys.executable, "-m", module] for kind, module in JOBS.items()}
+    return ChildJobs(commands, settings.jobs, environment={"EVERLOOP_VAR": str(settings.var.absolute())})

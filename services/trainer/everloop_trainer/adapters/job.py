@@ -1,0 +1,201 @@
+"""The training job: `python -m everloop_trainer.adapters.job SPEC RESULT`, SPEC a `TrainingSpec` as JSON.
+
+Reads the snapshot's rows, keeps the newest share out as holdout, fits the recipe on the others, measures on the
+holdout, and puts the model's file into the artifact store. The same specification gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from everloop.artifacts import ArtifactStore, FolderStore
+from everloop.dataset import feature_columns, load_rows
+from everloop.errors import InvalidError
+from everloop.events import FileRef, Snapshot, TrainingSpec
+from everloop.jobs import run_child
+from everloop.models import Kind, ModelManifest, Scorer, Task, dump, frame
+from everloop.profile import Profile, QualityProfile, build_profile
+from everloop.profile.build import infer_kind
+from everloop_trainer.adapters import measures
+from everloop_trainer.adapters.recipes import Lesson, fit
+from everloop_trainer.settings import TrainerSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REFERENCE_ROWS: Final = 2_000
+"""The reference of inputs is the newest rows before the cut: as many as the holdout has, at least these."""
+Columns = Mapping[str, Sequence[object] | NDArray[np.float64]]
+Labels = NDArray[np.int64] | NDArray[np.float64]
+
+
+@dataclass
+class Stopwatch:
+    """Says on standard output, which is the job's log, where the time goes; wall seconds."""
+
+    began: float = field(default_factory=time.perf_counter)
+    last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, name: str) -> None:
+        """End one part."""
+        now = time.perf_counter()
+        sys.stdout.write(f"{name}: {now - self.last:.2f} s\n")
+        self.last = now
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return round(self.last - self.began, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One side of the split: features by name, labels, times in ms; all of one length."""
+
+    columns: Columns
+    labels: Labels
+    times: NDArray[np.int64]
+
+
+def train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
+    """Make the version: every field of `ModelVersionCreated` but the envelope.
+
+    Raises `InvalidError`: what is wrong with rows or recipe, and what to do about it.
+    """
+    watch = Stopwatch()
+    rows = load_rows(spec.snapshot, lambda file: store.fetch(file.uri, file.sha256))
+    watch.lap(f"load {len(rows)} rows")
+    task = cast("Task", spec.task)
+    learned, held, cut = split(rows, spec.holdout, task)
+    features = _features(spec, learned)
+    table = frame({name: list(values) for name, values in learned.columns.items()}, features)
+    weights = _weights(spec.snapshot, learned.times, cut)
+    fitted = fit(spec.recipe, Lesson(table, learned.labels, features, weights), spec.seed)
+    watch.lap("fit")
+    classes = () if task == "regression" else tuple(str(label) for label in fitted.classes_)
+    manifest = ModelManifest(features=features, task=task, classes=classes)
+    metrics, profile = judge(Scorer(fitted, manifest), learned, held)
+    watch.lap("measure")
+    data = dump(fitted, manifest)
+    kept = store.put(data, "model")
+    watch.lap("dump")
+    return {
+        "version": spec.version,
+        "artifact": FileRef(uri=kept.uri, sha256=kept.sha256).model_dump(mode="json"),
+        "size": kept.size,
+        "task": task,
+        "recipe": spec.recipe,
+        "features": dict(features),
+        "profile": profile.model_dump(mode="json"),
+        "metrics": dict(metrics),
+        "snapshot": spec.snapshot.model_dump(mode="json"),
+        "holdout": spec.snapshot.model_copy(update={"start": cut, "strategy": "holdout"}).model_dump(mode="json"),
+        "train_rows": len(learned.times),
+        "holdout_rows": len(held.times),
+        "cut": cut,
+        "seconds": watch.seconds,
+    }
+
+
+def split(rows: pd.DataFrame, share: float, task: Task) -> tuple[Rows, Rows, int]:
+    """Cut at a time (ms): rows before it are for training, the newest `share` from it on are the holdout.
+
+    Rows of one time stay together, on the side of the holdout.
+    """
+    times = rows["time"].to_numpy(dtype=np.int64)
+    place = len(times) - max(1, round(len(times) * share))
+    if place <= 0 or times[0] == times[place]:
+        message = f"{len(times)} labelled rows cannot be split by time; send more rows, of different times"
+        raise InvalidError("too_few", message)
+    cut = int(times[place])
+    labels = _labels(rows, task)
+    columns = feature_columns(rows)
+    first = int(np.searchsorted(times, cut))
+    if task != "regression" and len(np.unique(labels[:first])) == 1:
+        raise InvalidError("one_class", f"all {first} rows for training have the same label; rows of both are needed")
+    sides = [
+        Rows({name: values[part] for name, values in columns.items()}, labels[part], times[part])
+        for part in (slice(first), slice(first, None))
+    ]
+    return sides[0], sides[1], cut
+
+
+def _labels(rows: pd.DataFrame, task: Task) -> Labels:
+    labels = rows["label"].to_numpy(dtype=np.float64)
+    if not np.isfinite(labels).all():
+        raise InvalidError("label", "a label is not a finite number; send labels as numbers")
+    if task == "regression":
+        return np.asarray(labels)
+    whole = labels.astype(np.int64)
+    if (whole != labels).any() or (task == "binary" and not np.isin(whole, (0, 1)).all()):
+        allowed = "0 or 1" if task == "binary" else "whole numbers"
+        raise InvalidError("label", f"a {task} task has labels that are {allowed}; others were sent")
+    return whole
+
+
+def _features(spec: TrainingSpec, rows: Rows) -> dict[str, Kind]:
+    """The loop's or the champion's features; for the first version what the columns look like."""
+    if spec.features is not None:
+        return {name: cast("Kind", kind) for name, kind in spec.features.items()}
+    found: dict[str, Kind] = {name: infer_kind(values) for name, values in rows.columns.items()}
+    if not found:
+        raise InvalidError("features", "the rows have no features; send some with the predictions")
+    return found
+
+
+def _weights(snapshot: Snapshot, times: NDArray[np.int64], cut: int) -> NDArray[np.float64] | None:
+    """Halve the weight of a row with each half-life of its age before the cut."""
+    if snapshot.half_life_ms is None:
+        return None
+    return np.exp2((times - cut) / snapshot.half_life_ms)
+
+
+def judge(scorer: Scorer, learned: Rows, held: Rows) -> tuple[dict[str, float], Profile]:
+    """Measure on the holdout, and describe the reference: inputs from before the cut, scores from after it."""
+    scores, metrics, quality = _measure(scorer, held)
+    newest = slice(-max(REFERENCE_ROWS, len(held.times)), None)
+    inputs = {name: list(values[newest]) for name, values in learned.columns.items()}
+    table = frame(inputs, scorer.manifest.features)
+    columns: dict[str, Sequence[object] | NDArray[np.float64]] = {
+        name: table[:, place].astype(np.float64) if kind == "numeric" else table[:, place].tolist()
+        for place, (name, kind) in enumerate(scorer.manifest.features.items())
+    }
+    task = scorer.manifest.task
+    rate = float(held.labels.mean()) if task == "binary" else None
+    profile = build_profile(
+        columns, scores=scores, quality=(quality,) if quality else (), positive_rate=rate, task=task
+    )
+    return metrics, profile
+
+
+def _measure(scorer: Scorer, held: Rows) -> tuple[NDArray[np.float64], dict[str, float], QualityProfile | None]:
+    columns = {name: list(values) for name, values in held.columns.items()}
+    task, classes = scorer.manifest.task, scorer.manifest.classes
+    if task == "regression":
+        scores = scorer.score(columns)
+        return scores, *measures.of_numbers(np.asarray(held.labels, dtype=np.float64), scores)
+    probabilities = scorer.probabilities(columns)
+    if task == "binary":
+        return probabilities[:, 1], *measures.of_binary(np.asarray(held.labels, dtype=np.int64), probabilities[:, 1])
+    place = {name: number for number, name in enumerate(classes)}
+    known = np.array([place.get(str(label), -1) for label in held.labels], dtype=np.int64)
+    return probabilities.max(axis=1), *measures.of_classes(known, probabilities)
+
+
+def work(data: bytes) -> dict[str, JsonValue]:
+    """Train from a specification as JSON, with the store that the environment names."""
+    settings = TrainerSettings.from_environment(os.environ)
+    return train(TrainingSpec.model_validate_json(data), FolderStore(settings.artifacts))
+
+
+if __name__ == "__main__":
+    sys.exit(run_child(work, sys.argv[1:]))
