@@ -13,9 +13,17 @@ from everloop.runtime.log import Assignment, Log, Message, Place, Record
 class Fold(Protocol):
     """A data room: state is a function of the records alone. Pure but for `restore` and adapters that it was given."""
 
-    name: str
-    hears: tuple[str, ...]
-    broadcasts: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """The group is `everloop.<name>`."""
+
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """The topics that are folded; all have the same number of partitions."""
+
+    @property
+    def broadcasts(self) -> tuple[str, ...]:
+        """The topics that every replica reads."""
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Hold exactly these places from now on; rebuild their state up to the committed offsets, say nothing."""

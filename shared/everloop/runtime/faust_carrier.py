@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn
 
 import faust
 import structlog
@@ -58,13 +58,6 @@ SETTINGS: dict[str, Any] = {
 logger = structlog.get_logger()
 
 
-class Health(Protocol):
-    """Who is told how the loop fares."""
-
-    def progress(self) -> None:
-        """A round has run."""
-
-
 @dataclass
 class Pending:
     """Events that are in the fold but not acknowledged."""
@@ -77,13 +70,15 @@ class FaustCarrier:
     """One fold, carried by one Faust app in one process."""
 
     def __init__(
-        self, fold: Fold, address: str, *, replica: str, data: Path, progress: Callable[[], None] = lambda: None
+        self, fold: Fold, address: str, *, replica: str, data: Path,
+        progress: Callable[[], None] = lambda: None, ready: Callable[[], None] = lambda: None,
     ) -> None:
         """Build the app; nothing connects before `run`. `data` is Faust's own folder, one per process."""
         self.fold = fold
         self.address = address
         self.replica = replica
         self.progress = progress
+        self.is_ready = ready
         self.data = data
         self.group = f"everloop.{fold.name}"
         self.pending = Pending([])
@@ -196,13 +191,13 @@ class FaustCarrier:
             held = {Place(tp.topic, tp.partition) for tp in _assignment(self.app)}
             mine = {place for place in held if place.topic in self.fold.hears}
             self._hear_broadcasts()
-            committed = self.log.committed(self.group, mine)
-            self.fold.restore(self.log, committed)
+            self.expected = self.log.committed(self.group, mine)
+            self.fold.restore(self.log, dict(self.expected))
         except Exception as error:  # noqa: BLE001 -- without its state the fold would count wrongly
             _die("state could not be restored", error)
         self.pending = Pending([])
-        self.expected = dict(committed)
         self.ready = True
+        self.is_ready()
 
 
 def _assignment(app: Any) -> set[TP]:  # noqa: ANN401 -- Faust's app
@@ -213,6 +208,6 @@ def _run(worker: Worker) -> None:
     worker.execute_from_commandline()
 
 
-def _die(what: str, error: BaseException) -> None:
+def _die(what: str, error: BaseException) -> NoReturn:
     logger.error("process_ends", what=what, error=type(error).__name__, detail=str(error)[:500])
     os._exit(EXIT_RESTART)

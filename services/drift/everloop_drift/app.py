@@ -1,0 +1,36 @@
+"""Composition root: settings to adapters to rooms to carriers. Nothing is decided here."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from everloop.jobs import ChildJobs
+from everloop.runtime.control import ControlService
+from everloop.runtime.data import DataService
+from everloop.runtime.kafka_log import KafkaLog
+from everloop.wiring import run_fold, run_rooms, wall
+from everloop_drift.adapters import MergeFold, WindowsFold
+from everloop_drift.domain.judging import State
+from everloop_drift.handlers import decider
+from everloop_drift.settings import DriftSettings
+
+
+def windows(settings: DriftSettings) -> int:
+    """Rows to partial windows, on Faust."""
+    return run_fold("drift-windows", settings, WindowsFold(wall))
+
+
+def judge(settings: DriftSettings) -> int:
+    """Partial windows to closed windows to verdicts, on kafka-python."""
+
+    def build(log: KafkaLog) -> list[DataService | ControlService[State]]:
+        merge = DataService(MergeFold(wall), log, replica=settings.replica)
+        none = ChildJobs({}, Path(tempfile.gettempdir()))
+        return [merge, ControlService(decider(), log, none, replica=settings.replica, wall=wall)]
+
+    return run_rooms("drift-judge", settings, build)
+
+
+ROOMS: Mapping[str, Callable[[DriftSettings], int]] = {"windows": windows, "judge": judge}
