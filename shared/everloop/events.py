@@ -594,7 +594,7 @@ class Look(Value):
 
 
 class RolloutStarted(Event):
-    """A passed version enters shadow: the champion keeps 100 %."""
+    """A passed version enters shadow: the champion keeps 100 %. `deadline` is that of the first phase."""
 
     TYPE = "io.everloop.rollout.started.v1"
     version: str
@@ -602,6 +602,8 @@ class RolloutStarted(Event):
     verdict: SignedVerdict
     deadline: AwareDatetime
     salt: str
+    ttl_s: float = 30.0
+    shadow: bool = True
 
 
 class WindowLooked(Event):
@@ -637,6 +639,7 @@ class VersionPromoted(Event):
     verdict: SignedVerdict
     salt: str
     reason: Reason
+    ttl_s: float = 30.0
 
 
 class RolloutAborted(Event):
@@ -659,15 +662,20 @@ class VersionRolledBack(Event):
     verdict: SignedVerdict
     salt: str
     reason: Reason
+    looks: tuple[Look, ...] = ()
 
 
 class VerdictStale(Event):
-    """The verdict names a champion that is not the champion any more; the gate measures again."""
+    """The verdict names a champion that is not the champion any more, or another version's rollout is live.
+
+    The gate measures again, in the second case not before the rollout of `rollout_live` has ended.
+    """
 
     TYPE = "io.everloop.verdict.stale.v1"
     version: str
     measured_against: str | None
     champion: str | None
+    rollout_live: str | None = None
 
 
 class ArmPlan(Value):
