@@ -9,7 +9,7 @@ class InvalidError(EverloopError):
     """An input that can never be handled: it goes to the dead-letter topic, or back to the person, with its reason."""
 
     def __init__(self, reason: str, message: str) -> None:
-        """`reason` is one short code from a closed list (`malformed`, `shape`, ...); `message` names thing, rule and fix."""
+        """`reason`: a short code of a closed list (`malformed`, `shape`, ...); `message` names thing, rule and fix."""
         super().__init__(message)
         self.reason = reason
 

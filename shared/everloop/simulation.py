@@ -49,17 +49,18 @@ class Simulation:
     def __post_init__(self) -> None:
         """Start every process."""
         self.broker = MemoryLog(self.partitions)
-        self.random = random.Random(self.seed)  # noqa: S311 -- a schedule, not a secret
+        self.random = random.Random(self.seed)
         self.points: list[Point] = []
         self.crashes: list[Point] = []
         self.running: dict[str, tuple[Process, MemoryClient] | None] = dict.fromkeys(self.builds)
 
     def settle(self, rounds: int = 10_000) -> None:
-        """Run processes in random order until none has anything to do. Raises `AssertionError` when that never comes."""
+        """Run processes in random order until none has anything to do; `AssertionError` when that never comes."""
         for _ in range(rounds):
             names = list(self.builds)
             self.random.shuffle(names)
-            if not any([self._step(name) for name in names]):
+            moved = [self._step(name) for name in names]
+            if not any(moved):
                 return
         msg = f"the stack did not come to rest in {rounds} rounds (seed {self.seed})"
         raise AssertionError(msg)

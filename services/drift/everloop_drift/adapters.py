@@ -168,7 +168,8 @@ class WindowsFold:
     def _clocks(self, place: Place, part: Partition) -> list[Message]:
         """Into every partition of `partials`, since each merges other models."""
         event = HeartbeatPassed.named(
-            f"{place}/{part.clocks_offset}", EPOCH, "*", topic=place.topic, partition=place.partition, clocks=part.clocks
+            f"{place}/{part.clocks_offset}", EPOCH, "*", topic=place.topic, partition=place.partition,
+            clocks=part.clocks,
         )  # fmt: skip
         key = f"clocks|{place.topic}|{place.partition}"
         return [self._message(event, number, key) for number in range(topics.PARTITIONS)]

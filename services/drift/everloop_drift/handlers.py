@@ -12,7 +12,15 @@ from everloop_drift.domain import judging
 HEARS = (topics.WINDOWS,)
 FACTS: tuple[topics.Topic, ...] = ()
 JOURNAL = topics.DRIFT
-CONSUMES = (topics.PREDICTIONS, topics.OUTCOMES, topics.PARTIALS, topics.WINDOWS, topics.TRAINING, topics.LOOPS, topics.CLOCK)
+CONSUMES = (
+    topics.PREDICTIONS,
+    topics.OUTCOMES,
+    topics.PARTIALS,
+    topics.WINDOWS,
+    topics.TRAINING,
+    topics.LOOPS,
+    topics.CLOCK,
+)
 PRODUCES = (topics.PARTIALS, topics.WINDOWS, topics.DRIFT)
 
 

@@ -37,7 +37,7 @@ class Broadcast:
         self.tail.seek(self.positions)
 
     def news(self) -> list[tuple[Record, Event | None]]:
-        """What came since the last call, up to an end asked for now; None stands for a tombstone. Voids are left out."""
+        """What came since the last call, up to an end asked for now; None is a tombstone. Voids are left out."""
         ends = self.log.ends(self.places)
         records = self.tail.read_to({place: end for place, end in ends.items() if end > self.positions[place]})
         self.positions.update(ends)

@@ -63,7 +63,14 @@ class ControlService(Generic[S]):
     """One replica of a control service. `step` does what there is to do and says whether there was anything."""
 
     def __init__(
-        self, room: Decider[S], log: Log, jobs: Jobs, *, replica: str, wall: Callable[[], datetime], lease_s: float = 5.0
+        self,
+        room: Decider[S],
+        log: Log,
+        jobs: Jobs,
+        *,
+        replica: str,
+        wall: Callable[[], datetime],
+        lease_s: float = 5.0,
     ) -> None:
         """Join the group and open the broadcasts. `wall` is used for `recordedtime` and leases alone."""
         self.room = room
@@ -220,10 +227,8 @@ class ControlService(Generic[S]):
         self.consumer.commit({record.place: record.offset + 1})
 
     def _hear(self, record: Record) -> None:
-        if record.place in self.heard:
-            event = self.heard[record.place].accept(record)
-        else:
-            event = self._decode(record)
+        validity = self.heard.get(record.place)
+        event = validity.accept(record) if validity else self._decode(record)
         if event is not None:
             self._handle(event, event.time, None)
 
@@ -309,8 +314,11 @@ class ControlService(Generic[S]):
             if job is not None and job.started.id not in self.running:
                 self.running[job.started.id] = model
                 identity = uuid5(job.started.id, "orphaned")
-                orphan = JobOrphaned(id=identity, time=job.started.time, model=model, correlation_id=job.started.correlation_id,
-                                     started=job.started.id, attempt=job.attempt)  # fmt: skip
+                turn = job.started.correlation_id
+                orphan = JobOrphaned(
+                    id=identity, time=job.started.time, model=model, correlation_id=turn,
+                    started=job.started.id, attempt=job.attempt,
+                )  # fmt: skip
                 self._handle(orphan, self._now(model, job.started.time), None)
 
     def _job_ended(self, finished: Finished) -> None:
@@ -343,7 +351,9 @@ class ControlService(Generic[S]):
 
     def _failed(self, cause: Event, error: Exception) -> None:
         kind = type(cause).__name__
-        logger.error("handler_failed", service=self.room.name, model=cause.model, input=kind, error=type(error).__name__)
+        logger.error(
+            "handler_failed", service=self.room.name, model=cause.model, input=kind, error=type(error).__name__
+        )
         letter = DeadLettered.named(
             f"{self.room.name}/{cause.id}", cause.time, cause.model, topic=self.room.journal.name, partition=0, offset=0,
             reason="handler_failed", stage=self.room.name, error=f"{kind}: {type(error).__name__}",

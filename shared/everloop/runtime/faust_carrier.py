@@ -70,8 +70,14 @@ class FaustCarrier:
     """One fold, carried by one Faust app in one process."""
 
     def __init__(
-        self, fold: Fold, address: str, *, replica: str, data: Path,
-        progress: Callable[[], None] = lambda: None, ready: Callable[[], None] = lambda: None,
+        self,
+        fold: Fold,
+        address: str,
+        *,
+        replica: str,
+        data: Path,
+        progress: Callable[[], None] = lambda: None,
+        ready: Callable[[], None] = lambda: None,
     ) -> None:
         """Build the app; nothing connects before `run`. `data` is Faust's own folder, one per process."""
         self.fold = fold
@@ -85,7 +91,8 @@ class FaustCarrier:
         self.expected: dict[Place, int] = {}
         self.ready = False
         self.app = faust.App(
-            self.group, broker=f"kafka://{address}", datadir=str(data / fold.name), consumer_group_instance_id=f"{self.group}.{replica}",
+            self.group, broker=f"kafka://{address}", datadir=str(data / fold.name),
+            consumer_group_instance_id=f"{self.group}.{replica}",
             **SETTINGS,
         )  # fmt: skip
         self.app.on_rebalance_complete.connect(self._assigned)

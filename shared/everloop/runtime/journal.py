@@ -1,4 +1,4 @@
-"""The journal rule: the first record with the next `sequence` of its model is valid, any other is void (DESIGN rule 5)."""
+"""The journal rule: the first record with the next `sequence` of its model is valid, any other is void (rule 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log in memory: partitions, offsets, groups, redelivery, a virtual clock. A shipped fake that passes the bus suite."""
+"""The log in memory: partitions, offsets, groups, redelivery, a virtual clock. A fake that passes the bus suite."""
 
 from __future__ import annotations
 

@@ -20,7 +20,9 @@ Projected = AlertRaised | TrafficPlanned
 class Decide(Protocol[S_contra]):
     """`decide(state, input, now, loop, facts)`: one event, or nothing. `facts` is None but on ticks (rule 3)."""
 
-    def __call__(self, state: S_contra, cause: Event, now: datetime, rules: Loop, facts: Facts | None, /) -> Event | None:
+    def __call__(
+        self, state: S_contra, cause: Event, now: datetime, rules: Loop, facts: Facts | None, /
+    ) -> Event | None:
         """Say what follows from one input."""
 
 

@@ -163,8 +163,12 @@ def _inputs(arm: ArmWindow, loop: Loop) -> Finding:
     by_score = next((one for one in scores if one.drifted), None)
     verdict: Verdict = "drifted" if by_share or by_score else "stable"
     if by_score and not by_share:
-        return Finding(verdict, Reason(rule=f"drift.score.{by_score.test}", measured=by_score.value, limit=by_score.limit, samples=arm.rows), measures)  # fmt: skip
-    return Finding(verdict, Reason(rule="drift.share", measured=share, limit=loop.drift.share, samples=arm.rows), measures)
+        rule = f"drift.score.{by_score.test}"
+        reason = Reason(rule=rule, measured=by_score.value, limit=by_score.limit, samples=arm.rows)
+        return Finding(verdict, reason, measures)
+    return Finding(
+        verdict, Reason(rule="drift.share", measured=share, limit=loop.drift.share, samples=arm.rows), measures
+    )
 
 
 def _outcomes(arm: ArmWindow, loop: Loop) -> Finding:

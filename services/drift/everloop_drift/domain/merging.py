@@ -66,7 +66,9 @@ class Merge:
             slack = loop.windows.grace if kind == "inputs" else loop.labels.horizon
             every = milliseconds(loop.windows.every.total_seconds())
             start = self.closed.get((loop.model, kind), self._first(loop.model))
-            while mark is not None and start is not None and start + every + milliseconds(slack.total_seconds()) <= mark:
+            while (
+                mark is not None and start is not None and start + every + milliseconds(slack.total_seconds()) <= mark
+            ):
                 yield self._close(loop, kind, start, start + every, profiles)
                 start += every
                 self.closed[loop.model, kind] = start
@@ -94,7 +96,9 @@ class Merge:
         parts = [part.sketch for part in self.partials[key].values() if part.kind == kind]
         sums = reduce(ArmSums.merge, (ArmSums.from_plain(_mapping(part["sums"])) for part in parts), ArmSums.empty())
         if kind == "inputs":
-            inputs = reduce(Sketch.merge, (Sketch.from_plain(_mapping(part["inputs"])) for part in parts), Sketch.empty())
+            inputs = reduce(
+                Sketch.merge, (Sketch.from_plain(_mapping(part["inputs"])) for part in parts), Sketch.empty()
+            )
             return _inputs(key, inputs, sums, profile)
         scored = (LabelledScores.from_plain(_mapping(part["labelled"])) for part in parts)
         return _outcomes(key, reduce(LabelledScores.merge, scored, LabelledScores.empty()), sums, profile)

@@ -121,7 +121,9 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def place_rows(times: Sequence[int], watermark: int | None, loop: Loop, slack: int) -> tuple[dict[tuple[int, int], list[int]], int, int]:
+def place_rows(
+    times: Sequence[int], watermark: int | None, loop: Loop, slack: int
+) -> tuple[dict[tuple[int, int], list[int]], int, int]:
     """Row numbers per open slice, and how many rows are late and how many are implausibly far ahead.
 
     `slack` (ms) is how long after its end a slice stays open: the grace, or the horizon of labels.
@@ -139,7 +141,9 @@ def place_rows(times: Sequence[int], watermark: int | None, loop: Loop, slack: i
     return placed, late, implausible
 
 
-def take_predictions(part: Partition, event: PredictionsLogged, offset: int, loop: Loop, profiles: Mapping[str, Profile]) -> None:
+def take_predictions(
+    part: Partition, event: PredictionsLogged, offset: int, loop: Loop, profiles: Mapping[str, Profile]
+) -> None:
     """Fold scored rows into the cells of their arm, and the shadow's scores into cells of its own."""
     if part.seen(event.id):
         part.account(offset, duplicate=len(event.prediction_id))
@@ -155,7 +159,9 @@ def take_predictions(part: Partition, event: PredictionsLogged, offset: int, loo
                 cell.inputs, cell.sums = cell.inputs.merge(inputs), cell.sums.merge(sums)
 
 
-def _observed(event: PredictionsLogged, rows: Sequence[int], profiles: Mapping[str, Profile]) -> Iterator[tuple[str, str, Sketch, ArmSums]]:
+def _observed(
+    event: PredictionsLogged, rows: Sequence[int], profiles: Mapping[str, Profile]
+) -> Iterator[tuple[str, str, Sketch, ArmSums]]:
     places = buckets([event.entities[row] for row in rows])
     scores = [event.score[row] for row in rows] if event.score else None
     features = {name: [values[row] for row in rows] for name, values in event.features.items()}
