@@ -355,8 +355,8 @@ class ControlService(Generic[S]):
             "handler_failed", service=self.room.name, model=cause.model, input=kind, error=type(error).__name__
         )
         letter = DeadLettered.named(
-            f"{self.room.name}/{cause.id}", cause.time, cause.model, topic=self.room.journal.name, partition=0, offset=0,
-            reason="handler_failed", stage=self.room.name, error=f"{kind}: {type(error).__name__}",
+            f"{self.room.name}/{cause.id}", cause.time, cause.model, topic=self.room.journal.name, partition=0,
+            offset=0, reason="handler_failed", stage=self.room.name, error=f"{kind}: {type(error).__name__}",
         )  # fmt: skip
         self._write(Place(topics.DLQ.name, partition(cause.model, topics.PARTITIONS)), letter)
         summary = f"{self.room.name} could not decide on {kind}; the input is in {topics.DLQ.name}"

@@ -119,7 +119,8 @@ def _go_on(state: State, live: Rollout, tick: Tick, now: datetime, loop: Loop) -
         return _step(state, live, tick, now, loop)
     if missing.rule in {"rollout.shadow", "rollout.hold"} or now < live.deadline:
         return None
-    measured = f"{missing.rule}: {missing.measured}"
+    figure = f"{missing.measured:g}" if isinstance(missing.measured, float) else missing.measured
+    measured = f"{missing.rule}: {figure}"
     why = missing.model_copy(update={"rule": "rollout.deadline", "measured": measured, "where": "loop"})
     return _abort(state, live, tick, now, why, ())
 

@@ -1,8 +1,8 @@
 """What a rollout still lacks before its next step. Pure.
 
-Labels take part when they can: a step inside the canary waits for the first look at matured labels of this rollout, but
-no longer than the first whole window takes to mature; the promotion waits for labels that speak for the candidate, as
-long as some can mature before the deadline of the phase. Where they cannot, it goes on with what is there.
+Labels take part when they can mature before the deadline of the phase. Then a step inside the canary waits for the first
+look at labels of this rollout, but no longer than its first whole window takes to mature; the promotion waits for labels
+that speak for the candidate, or for the deadline. Where they cannot mature, the rollout goes on with what is there.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _labels(live: Rollout, now: datetime, loop: Loop) -> Reason | None:
     if next_weight(live, loop) >= 1:
         lacks = not live.labels_ready and (live.label_looks > 0 or matured_by <= live.deadline)
     else:
-        lacks = live.phase is Phase.CANARY and live.label_looks == 0 and now < matured_by
+        lacks = live.phase is Phase.CANARY and live.label_looks == 0 and now < matured_by <= live.deadline
     said = "hold" if live.label_looks else "none"
     why = Reason(rule="rollout.labels", measured=said, limit="when_matured", samples=live.label_looks, where="loop")
     return why if lacks else None

@@ -1,0 +1,10 @@
+"""`python -m everloop_rollout`: read the environment, call the app."""
+
+import os
+
+from everloop.hosting import leave
+from everloop_rollout.app import run
+from everloop_rollout.settings import Settings
+
+if __name__ == "__main__":
+    leave(run(Settings.from_environment(os.environ)))

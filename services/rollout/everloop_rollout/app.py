@@ -1,0 +1,26 @@
+"""Composition root: settings to adapters to the decider to its carrier. Nothing is decided here."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from everloop.jobs import ChildJobs
+from everloop.runtime.control import ControlService
+from everloop.runtime.kafka_log import KafkaLog
+from everloop.wiring import run_rooms, wall
+from everloop_rollout.adapters import connect
+from everloop_rollout.domain.phases import State
+from everloop_rollout.handlers import decider
+from everloop_rollout.settings import Settings
+
+
+def run(settings: Settings) -> int:
+    """Rollout, until a signal; the exit code."""
+    registry = connect(settings.mlflow, settings.registry_timeout_s)
+
+    def build(log: KafkaLog) -> list[ControlService[State]]:
+        none = ChildJobs({}, Path(tempfile.gettempdir()))
+        return [ControlService(decider(registry), log, none, replica=settings.replica, wall=wall)]
+
+    return run_rooms("rollout", settings, build)
