@@ -128,8 +128,11 @@ class ControlService(Generic[S]):
         for number in mine - self.held.keys():
             self.held[number] = Held()
         self._seek()
+        done = self.log.committed(f"everloop.{self.room.name}", map(self._journal, mine))
         for number in mine:
             self._sync(number)
+            held = self.held[number]
+            held.undone = {o: event for o, event in held.undone.items() if o >= done[self._journal(number)]}
             self._claim_orphans(number)
 
     def _let_go(self, number: int) -> None:
@@ -229,8 +232,25 @@ class ControlService(Generic[S]):
     def _hear(self, record: Record) -> None:
         validity = self.heard.get(record.place)
         event = validity.accept(record) if validity else self._decode(record)
-        if event is not None:
+        if event is None:
+            return
+        why = self._undecidable(event)
+        if why:
+            self._dead_letter(
+                record, InvalidError(why, f"{self.room.name} cannot decide on {type(event).__name__}: {why}")
+            )
+        else:
             self._handle(event, event.time, None)
+
+    def _undecidable(self, event: Event) -> str | None:
+        """Why no state of ours can answer this input; None when one can."""
+        number = partition(event.model, topics.PARTITIONS)
+        if event.model not in self.world.loops:
+            return "unknown_model"
+        if number not in self.held:
+            return "misplaced"
+        journal = self.held[number].models.get(event.model)
+        return "model_stopped" if journal and journal.stopped else None
 
     def _decode(self, record: Record) -> Event | None:
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from everloop.events import Event
 from everloop.runtime.broadcast import Broadcast
@@ -38,6 +38,19 @@ class Fold(Protocol):
         """State and outputs that are due; empty when nothing changed. After it the offsets may be committed."""
 
 
+@runtime_checkable
+class Lingering(Protocol):
+    """What a fold has in addition when records wait in its memory for longer than one flush."""
+
+    def committable(self, positions: Mapping[Place, int]) -> dict[Place, int]:
+        """How far may be committed, of what was read up to `positions` (next offsets); asked after each flush."""
+
+
+def committable(fold: Fold, positions: Mapping[Place, int]) -> dict[Place, int]:
+    """How far a carrier may commit after a flush: as far as was read, or as far as a lingering fold says."""
+    return fold.committable(positions) if isinstance(fold, Lingering) else dict(positions)
+
+
 class DataService:
     """One replica of a data room on a carrier that polls. Flushes when nothing came, or when `limit` records wait."""
 
@@ -49,6 +62,7 @@ class DataService:
         self.group = f"everloop.{fold.name}"
         self.assigned = Assignment(-1, frozenset())
         self.positions: dict[Place, int] = {}
+        self.done: dict[Place, int] = {}
         self.waiting = 0
         self.broadcast = Broadcast(log, fold.broadcasts, f"{self.group}.broadcast.{replica}")
         self.consumer = log.consumer(self.group, fold.hears)
@@ -73,9 +87,12 @@ class DataService:
         messages = self.fold.flush()
         if messages:
             self.log.publish(messages)
-        if self.positions:
-            self.consumer.commit(self.positions)
-        self.positions = {}
+        ends = committable(self.fold, self.positions)
+        fresh = {place: end for place, end in ends.items() if end > self.done.get(place, 0)}
+        if fresh:
+            self.consumer.commit(fresh)
+        self.done |= fresh
+        self.positions = {place: end for place, end in self.positions.items() if ends.get(place, 0) < end}
         self.waiting = 0
 
     def hear_broadcasts(self) -> bool:
@@ -101,6 +118,7 @@ class DataService:
         self.positions = {}
         self.waiting = 0
         committed = self.log.committed(self.group, assigned.places)
+        self.done = dict(committed)
         self.fold.restore(self.log, committed)
         self.consumer.rewind(committed)
         return True
