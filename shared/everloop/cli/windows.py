@@ -1,0 +1,127 @@
+"""`everloop windows`, `traffic`: what was judged of a model, and how its traffic is split now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from everloop.cli.context import BrokerOption, FailedError, JsonOption, VarOption, guarded, session_of
+
+if TYPE_CHECKING:
+    from everloop.cli.reading import Heard
+    from everloop.events import TrafficPlanned, WindowJudged
+    from everloop.runtime.log import Log
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model whose loop file is applied.")]
+COLUMNS = ("start", "version", "rows", "share", "score", "verdict", "quality", "labelled", "episode")
+SCORE = "score"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the main application."""
+    app.command()(windows)
+    app.command()(traffic)
+
+
+@guarded
+def windows(
+    context: typer.Context,
+    model: ModelArgument,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many of the last windows.")] = 50,
+    broker: BrokerOption = None,
+    var: VarOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the judged windows: rows, share of drifted columns, score drift, quality, verdicts, episode."""
+    from everloop import topics
+    from everloop.cli.output import print_json, print_table
+    from everloop.events import WindowJudged
+
+    with session_of(context).connect(broker, var) as log:
+        found = [one.event for one in _known(log, topics.DRIFT.name, model)]
+    rows = window_rows([one for one in found if isinstance(one, WindowJudged)])
+    shown = rows[max(0, len(rows) - limit) :]
+    if json:
+        print_json(shown)
+    else:
+        print_table(COLUMNS, [[_cell(row[name]) for name in COLUMNS] for row in shown])
+
+
+@guarded
+def traffic(
+    context: typer.Context,
+    model: ModelArgument,
+    broker: BrokerOption = None,
+    var: VarOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the plan that serving obeys: arms, versions, weights, epoch, age. Exit code 1 while there is none."""
+    from everloop import topics
+    from everloop.cli.output import print_json
+
+    session = session_of(context)
+    with session.connect(broker, var) as log:
+        plan = newest_plan(_known(log, topics.TRAFFIC.name, model))
+    if plan is None:
+        raise FailedError(f"{model} has no traffic yet: its first version is not promoted")
+    said, appended_ms = plan
+    age = max(0.0, session.wall().timestamp() - appended_ms / 1000)
+    if json:
+        print_json({**said.model_dump(mode="json"), "age_s": round(age, 1)})
+    else:
+        _say_plan(said, age)
+
+
+def newest_plan(heard: list[Heard]) -> tuple[TrafficPlanned, int] | None:
+    """The plan of the largest epoch, and when it was said last (ms)."""
+    from everloop.events import TrafficPlanned
+
+    plans = [(one.event, one.record.appended_ms) for one in heard if isinstance(one.event, TrafficPlanned)]
+    return max(plans, key=lambda one: (one[0].epoch, one[1]), default=None)
+
+
+def window_rows(judged: list[WindowJudged]) -> list[dict[str, object]]:
+    """One row per window, inputs and outcomes together, the last record of each winning; by start."""
+    from everloop.story import moment
+
+    rows: dict[int, dict[str, object]] = {}
+    for one in judged:
+        row = rows.setdefault(one.start, dict.fromkeys(COLUMNS) | {"start": moment(one.start), "version": one.version})
+        row |= _inputs(one) if one.kind == "inputs" else _outcomes(one)
+        if one.episode != "none":
+            row["episode"] = f"{one.episode_kind} {one.episode}"
+    return [rows[start] for start in sorted(rows)]
+
+
+def _inputs(one: WindowJudged) -> dict[str, object]:
+    columns = [measure.drifted for measure in one.measures if measure.name != SCORE]
+    share = sum(columns) / len(columns) if columns else None
+    score = next((measure.value for measure in one.measures if measure.name == SCORE), None)
+    return {"rows": one.rows, "share": share, "score": score, "verdict": one.verdict}
+
+
+def _outcomes(one: WindowJudged) -> dict[str, object]:
+    return {"quality": one.quality.get("roc_auc"), "labelled": one.verdict}
+
+
+def _known(log: Log, topic: str, model: str) -> list[Heard]:
+    from everloop.cli.reading import applied_loops, read_all, require_model
+
+    require_model(applied_loops(log), model)
+    return read_all(log, [topic], model)
+
+
+def _cell(value: object) -> str:
+    from everloop.story import number
+
+    return number(value) if isinstance(value, int | float) else str(value or "–")
+
+
+def _say_plan(plan: TrafficPlanned, age: float) -> None:
+    from everloop.cli.output import print_table
+
+    typer.echo(f"{plan.model}: epoch {plan.epoch}, said {age:.0f} s ago, holds {plan.ttl_s:g} s")
+    arms = [(one.arm, one.version, f"{one.weight:.0%}", one.verdict.artifact.sha256[:8]) for one in plan.arms]
+    shadow = [("shadow", plan.shadow.version, "copies", plan.shadow.verdict.artifact.sha256[:8])] if plan.shadow else []
+    print_table(("arm", "version", "weight", "digest"), [*arms, *shadow])
