@@ -11,8 +11,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -60,10 +60,26 @@ logger = structlog.get_logger()
 
 @dataclass
 class Pending:
-    """Events that are in the fold but not acknowledged."""
+    """Events that are in the fold but not acknowledged, by place; `fresh` counts those since the last flush."""
 
-    events: list[Any]
+    events: dict[Place, list[Any]] = field(default_factory=dict)
+    fresh: int = 0
     last_s: float = 0.0
+
+    def add(self, place: Place, event: Any, now_s: float) -> None:  # noqa: ANN401 -- Faust types events by their values
+        """One more."""
+        self.events.setdefault(place, []).append(event)
+        self.fresh += 1
+        self.last_s = now_s
+
+    def release(self, ends: Mapping[Place, int]) -> list[Any]:
+        """Take out the events below the ends: they may be acknowledged."""
+        released = []
+        for place, end in ends.items():
+            events = self.events.get(place, [])
+            released += [event for event in events if event.message.offset < end]
+            self.events[place] = [event for event in events if event.message.offset >= end]
+        return released
 
 
 class FaustCarrier:
@@ -87,7 +103,7 @@ class FaustCarrier:
         self.is_ready = ready
         self.data = data
         self.group = f"everloop.{fold.name}"
-        self.pending = Pending([])
+        self.pending = Pending()
         self.expected: dict[Place, int] = {}
         self.ready = False
         self.app = faust.App(
@@ -134,14 +150,13 @@ class FaustCarrier:
         appended = int((message.timestamp or 0) * 1000)
         self.fold.take(Record(place, message.offset, message.key, message.value, tuple(headers), appended))
         self.expected[place] = message.offset + 1
-        self.pending.events.append(event)
-        self.pending.last_s = time.monotonic()
+        self.pending.add(place, event, time.monotonic())
 
     async def _flushing(self) -> None:
         """Flush when nothing came for 50 ms, or when enough waits."""
         while True:
             await asyncio.sleep(IDLE_S / 2)
-            waiting = len(self.pending.events)
+            waiting = self.pending.fresh
             idle = time.monotonic() - self.pending.last_s >= IDLE_S
             if self.ready and waiting and (idle or waiting >= LIMIT):
                 try:
@@ -190,7 +205,7 @@ class FaustCarrier:
 
     async def _revoked(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 -- Faust's signal
         self.ready = False
-        self.pending = Pending([])
+        self.pending = Pending()
 
     async def _assigned(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 -- Faust's signal
         """Awaited before seek and resume: rebuild the state of what is held now."""
@@ -202,7 +217,7 @@ class FaustCarrier:
             self.fold.restore(self.log, dict(self.expected))
         except Exception as error:  # noqa: BLE001 -- without its state the fold would count wrongly
             _die("state could not be restored", error)
-        self.pending = Pending([])
+        self.pending = Pending()
         self.ready = True
         self.is_ready()
 
