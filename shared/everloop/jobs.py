@@ -37,7 +37,8 @@ LARGEST_RESULT: Final = 1 << 26
 PARENT_EVERY_S: Final = 1.0
 _KEY: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 _INHERITED: Final = (
-    "PATH", "PYTHONPATH", "VIRTUAL_ENV", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS",
+    "PATH", "PYTHONPATH", "VIRTUAL_ENV", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ",
+    "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",  # the last bits of sums depend on the kernels chosen
 )  # fmt: skip
 QUIET: Final[Mapping[str, str]] = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONUNBUFFERED": "1"}
 """No library may call home from a child."""

@@ -36,9 +36,14 @@ def announce(state: domain.State, event: Event) -> Sequence[AlertRaised]:
             return (_alert(event, "training_failed", "error", f"training failed: {event.error}"),)
         case TrainingSkipped():
             why = event.reason
-            text = f"training was skipped: {why.measured} fresh labels, {why.limit} are needed ({why.rule})"
+            text = f"training was skipped: {_whole(why.measured)} fresh labels, {_whole(why.limit)} needed ({why.rule})"
             return (_alert(event, "training_skipped", "warning", text),)
     return ()
+
+
+def _whole(figure: float | str | None) -> str:
+    """A count in a reason is a float."""
+    return f"{figure:.0f}" if isinstance(figure, float) else str(figure)
 
 
 def _alert(event: Event, name: str, severity: str, text: str) -> AlertRaised:

@@ -63,8 +63,8 @@ class Journal:
             e.JobEnded.model_validate(
                 {
                     "id": uuid5(started.id, "ended"), "time": self.now, "model": "fraud", "started": started.id,
-                    "attempt": started.attempt, "ok": ok, "result": {**a_result(started), **(result or {})} if ok else {},
-                    "error": error,
+                    "attempt": started.attempt, "ok": ok,
+                    "result": {**a_result(started), **(result or {})} if ok else {}, "error": error,
                 }
             )
         )  # fmt: skip

@@ -1,0 +1,223 @@
+"""The job: from a specification to a version, the same each time; nothing of the holdout is learned from."""
+
+from __future__ import annotations
+
+import io
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event as Signal
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from everloop.artifacts import ArtifactStore, FolderStore, MemoryStore
+from everloop.dataset import load_rows
+from everloop.errors import InvalidError
+from everloop.events import FileRef, ModelVersionCreated, Snapshot, TrainingSpec
+from everloop.models import load
+from everloop_trainer.adapters import child_jobs, measures
+from everloop_trainer.adapters.job import REFERENCE_ROWS, train
+from everloop_trainer.settings import TrainerSettings
+
+SEED = 11
+LOGISTIC = "sklearn.linear_model.LogisticRegression"
+HISTOGRAM = "sklearn.ensemble.HistGradientBoostingClassifier"
+
+
+def kept(store: ArtifactStore, kind: str, columns: dict[str, object]) -> FileRef:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    artifact = store.put(sink.getvalue(), kind)
+    return FileRef(uri=artifact.uri, sha256=artifact.sha256)
+
+
+def a_spec(store: ArtifactStore, rows: int = 400, task: str = "binary", **other: object) -> TrainingSpec:
+    """Rows of two numbers and a text, one per second; only `amount` says something about the label."""
+    chance = np.random.default_rng(SEED)
+    ids, times = [f"{row:05d}" for row in range(rows)], np.arange(rows) * 1000
+    amount, noise = chance.normal(size=rows), chance.normal(size=rows)
+    country = chance.choice(["de", "fr"], rows).tolist()
+    label = {
+        "binary": (amount + 0.5 * noise > 0).astype(float),
+        "multiclass": np.digitize(amount, [-0.5, 0.5]).astype(float),
+        "regression": 2 * amount + 0.1 * noise,
+        "constant": np.zeros(rows),
+        "odd": amount,
+    }[task]
+    features = {"f.amount": amount, "f.noise": chance.normal(size=rows), "f.country": country}
+    predictions = kept(store, "predictions", {"prediction_id": ids, "time": times, **features})
+    outcomes = kept(store, "outcomes", {"prediction_id": ids, "time": times, "label": label, "labelled_at": times})
+    snapshot = Snapshot(start=0, end=rows * 1000, strategy="full", predictions=(predictions,), outcomes=(outcomes,))
+    fields = {
+        "recipe": LOGISTIC, "task": task if task in {"multiclass", "regression"} else "binary", "seed": SEED,
+        "features": None, "snapshot": snapshot, "holdout": 0.25, "version": "1", "timeout_s": 60.0,
+    }  # fmt: skip
+    return TrainingSpec.model_validate({**fields, **other})
+
+
+def created(spec: TrainingSpec, store: ArtifactStore) -> ModelVersionCreated:
+    """The result of the job as the trainer's event."""
+    envelope = {"id": UUID(int=1), "time": datetime(2026, 1, 1, tzinfo=UTC), "model": "fraud"}
+    return ModelVersionCreated.model_validate({**train(spec, store), **envelope})
+
+
+class WithinRows:
+    """Remembers what it was given, to see that nothing of the holdout was."""
+
+    seen: NDArray[np.float64] = np.empty((0, 0))
+
+    def fit(self, features: NDArray[np.float64], labels: NDArray[np.int64], seed: int) -> LogisticRegression:
+        type(self).seen = features
+        return LogisticRegression(random_state=seed).fit(features, labels)
+
+
+class OfAnotherKind:
+    """Gives back an estimator whose class is not on the allow-list."""
+
+    def fit(self, features: NDArray[np.float64], labels: NDArray[np.int64], seed: int) -> LogisticRegression:
+        return OwnRegression(random_state=seed).fit(features, labels)
+
+
+class OwnRegression(LogisticRegression):  # type: ignore[misc]  # sklearn has no types
+    """Runs our code when it predicts."""
+
+
+class WithoutSeed:
+    def fit(self, features: NDArray[np.float64]) -> None:
+        """Not the protocol."""
+
+
+@pytest.fixture(autouse=True)
+def recipes_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "recipes_of_a_test", sys.modules[__name__])
+
+
+def test_the_version_is_complete_and_proven_on_rows_that_came_later() -> None:
+    store = MemoryStore()
+    spec = a_spec(store)
+    version = created(spec, store)
+    assert (version.train_rows, version.holdout_rows, version.cut) == (300, 100, 300_000)
+    assert version.features == {"amount": "numeric", "country": "categorical", "noise": "numeric"}
+    assert version.metrics["roc_auc"] > 0.8
+    (quality,) = version.profile.quality
+    assert (quality.metric, quality.value, quality.rows) == ("roc_auc", version.metrics["roc_auc"], 100)
+    held = load_rows(version.holdout, lambda file: store.fetch(file.uri, file.sha256))
+    assert len(held) == version.holdout_rows
+    assert int(held["time"].min()) == version.cut
+    scorer = load(store.fetch(version.artifact.uri, version.artifact.sha256))
+    scores = scorer.score({name: held[f"f.{name}"].tolist() for name in version.features})
+    assert roc_auc_score(held["label"], scores) == pytest.approx(version.metrics["roc_auc"])
+
+
+@pytest.mark.parametrize("recipe", [LOGISTIC, HISTOGRAM])
+def test_the_same_specification_gives_the_same_bytes(recipe: str) -> None:
+    store = MemoryStore()
+    spec = a_spec(store, recipe=recipe)
+    assert created(spec, store).artifact == created(spec, store).artifact
+    assert created(a_spec(store, recipe=recipe, holdout=0.5), store).artifact != created(spec, store).artifact
+
+
+def test_nothing_of_the_holdout_is_learned_from() -> None:
+    store = MemoryStore()
+    spec = a_spec(store, recipe="recipes_of_a_test:WithinRows")
+    version = created(spec, store)
+    rows = load_rows(spec.snapshot, lambda file: store.fetch(file.uri, file.sha256))
+    assert WithinRows.seen[:, 0].tolist() == rows.loc[rows["time"] < version.cut, "f.amount"].tolist()
+
+
+def test_the_reference_is_the_newest_rows_before_the_cut() -> None:
+    store = MemoryStore()
+    version = created(a_spec(store, rows=4000), store)
+    assert version.train_rows > REFERENCE_ROWS
+    assert version.profile.rows == REFERENCE_ROWS
+    assert version.profile.score.present == version.holdout_rows
+
+
+def test_flipped_labels_make_a_bad_version_and_no_error() -> None:
+    store = MemoryStore()
+    assert created(a_spec(store, recipe="examples.fraud.flipped:Recipe"), store).metrics["roc_auc"] < 0.3
+
+
+def test_weights_halve_with_age() -> None:
+    store = MemoryStore()
+    plain = a_spec(store)
+    halving = plain.snapshot.model_copy(update={"strategy": "weighted", "half_life_ms": 10_000})
+    weighted = plain.model_copy(update={"snapshot": halving})
+    assert created(plain, store).artifact != created(weighted, store).artifact
+    with pytest.raises(InvalidError, match="takes no sample weights"):
+        train(weighted.model_copy(update={"recipe": "recipes_of_a_test:WithinRows"}), store)
+
+
+@pytest.mark.parametrize(
+    ("task", "recipe", "metric"),
+    [
+        ("multiclass", LOGISTIC, "accuracy"),
+        ("regression", "sklearn.linear_model.LinearRegression", "rmse"),
+    ],
+)
+def test_other_tasks_have_their_own_metric(task: str, recipe: str, metric: str) -> None:
+    store = MemoryStore()
+    version = created(a_spec(store, task=task, recipe=recipe), store)
+    assert [quality.metric for quality in version.profile.quality] == [metric]
+    assert version.metrics[metric] > 0
+
+
+@pytest.mark.parametrize(
+    ("other", "reason", "text"),
+    [
+        ({"recipe": "no.such:Recipe"}, "recipe", "cannot be imported"),
+        ({"recipe": "os.path.join"}, "recipe", "is no class"),
+        ({"recipe": "recipes_of_a_test:WithoutSeed"}, "recipe", "has no fit"),
+        ({"recipe": "recipes_of_a_test:OfAnotherKind"}, "untrusted_type", "not on our list"),
+        ({"task": "constant"}, "one_class", "have the same label"),
+        ({"task": "odd"}, "label", "0 or 1"),
+        ({"rows": 1}, "too_few", "cannot be split by time"),
+    ],
+)
+def test_what_a_person_can_do_wrong_is_named(other: dict[str, object], reason: str, text: str) -> None:
+    store = MemoryStore()
+    rows, task = other.pop("rows", 400), other.pop("task", "binary")
+    assert isinstance(rows, int)
+    with pytest.raises(InvalidError, match=text) as refusal:
+        train(a_spec(store, rows, str(task), **other), store)
+    assert refusal.value.reason == reason
+
+
+def test_the_area_under_the_curve_counts_ties_by_half() -> None:
+    labels = np.array([0, 0, 1, 1, 1])
+    scores = np.array([0.1, 0.5, 0.5, 0.9, 0.2])
+    assert measures.roc_auc(labels, scores)[0] == pytest.approx((2 + 1.5 + 1) / 6)
+
+
+def test_the_standard_error_of_the_area_is_the_spread_over_samples() -> None:
+    chance = np.random.default_rng(SEED)
+    labels = (np.arange(400) < 80).astype(np.int64)
+    areas, errors = zip(*(measures.roc_auc(labels, chance.normal(size=400) + labels) for _ in range(400)), strict=True)
+    assert float(np.mean(errors)) == pytest.approx(float(np.std(areas)), rel=0.1)
+
+
+def test_a_holdout_with_one_class_has_no_area_but_a_loss() -> None:
+    metrics, quality = measures.of_binary(np.array([0, 0]), np.array([0.1, 0.2]))
+    assert quality is None
+    assert metrics["log_loss"] == pytest.approx(-(np.log(0.9) + np.log(0.8)) / 2)
+    assert metrics["brier"] == pytest.approx((0.01 + 0.04) / 2)
+
+
+def test_the_child_process_does_the_same(tmp_path: Path) -> None:
+    settings = TrainerSettings(var=tmp_path)
+    store = FolderStore(settings.artifacts)
+    spec, jobs = a_spec(store), child_jobs(settings)
+    jobs.start("one", "TrainingStarted", spec.model_dump_json().encode(), spec.timeout_s)
+    while not (ended := jobs.finished()):
+        Signal().wait(0.02)
+    (end,) = ended
+    assert (end.ok, end.error) == (True, "")
+    assert end.result["artifact"] == train(spec, store)["artifact"]
+    assert "fit: " in (settings.jobs / "one" / "log").read_text()
