@@ -169,10 +169,14 @@ class FaustCarrier:
 
     async def _flush(self) -> None:
         """Publish, wait for every acknowledgement, acknowledge the events, commit."""
-        taken, self.pending = self.pending, Pending([])
+        pending, positions = self.pending, dict(self.expected)
+        pending.fresh = 0
         messages = self.fold.flush()
+        ends = committable(self.fold, positions)
         await self._publish(messages)
-        for event in taken.events:
+        if pending is not self.pending:
+            return  # a rebalance came in between: the next holder reads again what was not committed
+        for event in pending.release(ends):
             event.ack()
         await self.app.consumer.commit()
 
