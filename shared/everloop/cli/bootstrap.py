@@ -1,0 +1,143 @@
+"""`everloop bootstrap`: a file's rows become the first champion."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from everloop.cli.context import BrokerOption, FailedError, VarOption, guarded, session_of
+from everloop.errors import UsageError
+
+if TYPE_CHECKING:
+    from everloop.cli.context import Session
+    from everloop.events import TrainingRequested
+    from everloop.loop import Loop
+    from everloop.replay.rows import Rows
+    from everloop.runtime.log import Log
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the main application."""
+    app.command()(bootstrap)
+
+
+@guarded
+def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter per option
+    context: typer.Context,
+    loop: Annotated[Path, typer.Argument(metavar="LOOP", help="A loop file (YAML); it is applied first.")],
+    data: Annotated[Path, typer.Option("--data", metavar="FILE", help="Labelled rows: CSV with a header.")],
+    model_clock: Annotated[
+        bool, typer.Option("--model-clock", help="Set the model's clock to the file's time.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Longest time for all of it.")] = 600,
+    ingest: Annotated[
+        str | None, typer.Option(envvar="EVERLOOP_INGEST", metavar="URL", help="Ingest; else that of the stack.")
+    ] = None,
+    broker: BrokerOption = None,
+    var: VarOption = None,
+) -> None:
+    """Send a file's rows through ingest as history, and train, gate and install the first champion from them."""
+    from everloop.cli.apply import read_loop_file
+    from everloop.replay.rows import read_csv
+
+    rules, session = read_loop_file(loop), session_of(context)
+    rows = read_csv(data, rules.columns, rules.features)
+    typer.echo(f"{data}: {len(rows.ids)} rows, {len(rows.features)} features: {', '.join(rows.features)}")
+    with session.connect(broker, var) as log:
+        apply_rules(log, rules, session)
+        if model_clock:
+            move_clock(log, rules, rows)
+        feed(ingest or stack_ingest(var), rules, rows)
+        follow(log, ask(log, rules.model, session), session, timeout)
+
+
+def apply_rules(log: Log, rules: Loop, session: Session) -> None:
+    """Publish the rules unless they are applied already."""
+    from everloop import topics
+    from everloop.cli.apply import an_application
+    from everloop.cli.reading import applied_loops, model_now
+    from everloop.cli.saying import publish
+
+    last = applied_loops(log).get(rules.model)
+    event = an_application(rules, last, model_now(log, rules.model, session.wall()))
+    if last is None or last.digest != event.digest:
+        publish(log, topics.LOOPS, event, session.wall())
+
+
+def move_clock(log: Log, rules: Loop, rows: Rows) -> None:
+    """Set the model's own clock to the end of the file's last window, with its labels known."""
+    from everloop import topics
+    from everloop.events import ClockMoved
+    from everloop.replay.lockstep import publish_on
+
+    known = datetime.fromtimestamp(max(rows.times) / 1000, UTC) + rules.labels.delay
+    zero = datetime.fromtimestamp(0, UTC)
+    now = known + (rules.windows.every - (known - zero) % rules.windows.every)
+    moved = ClockMoved.named(f"{rules.model}/bootstrap/{now.isoformat()}", now, rules.model, data=now, control=now)
+    publish_on(log, topics.CLOCK, moved)
+
+
+def feed(ingest: str, rules: Loop, rows: Rows) -> None:
+    """Rows first, then their labels, each acknowledged by the broker."""
+    from everloop.replay.door import HttpDoor
+
+    with closing(HttpDoor("", ingest)) as door:
+        for number, batch in enumerate(rows.batches(), start=1):
+            door.history(rules.model, batch)
+            if number % 10 == 0:
+                typer.echo(f"sent {number * len(batch.ids)} rows")
+        door.label(rules.model, rows.labelled(rules.labels.delay // timedelta(milliseconds=1)))
+    typer.echo(f"sent {len(rows.ids)} rows and their labels")
+
+
+def ask(log: Log, model: str, session: Session) -> TrainingRequested:
+    """Ask for the first version."""
+    from uuid import uuid4
+
+    from everloop import topics
+    from everloop.cli.reading import model_now
+    from everloop.cli.saying import publish
+    from everloop.events import TrainingRequested
+
+    identity, now = uuid4(), model_now(log, model, session.wall())
+    asked = TrainingRequested(id=identity, time=now, model=model, correlation_id=identity, by="cli", bootstrap=True)
+    publish(log, topics.COMMANDS, asked, session.wall())
+    return asked
+
+
+def follow(log: Log, asked: TrainingRequested, session: Session, timeout: float) -> None:
+    """Say each stage until the champion is installed. Raises `FailedError` with the reason when it is not."""
+    from everloop.replay.bootstrap import Bootstrap
+    from everloop.replay.watching import Journals
+
+    told = Bootstrap(asked.id)
+    journals = Journals(log, lambda event: told.hear(event) if event.model == asked.model else None)
+    latest = session.wall() + timedelta(seconds=timeout)
+    typer.echo(told.stage)
+    with closing(journals.follower):
+        while not told.ended:
+            if session.wall() > latest:
+                raise FailedError(f"not ended after {timeout:g} s, {told.stage}; its story: everloop why {asked.id}")
+            journals.news()
+            while told.seen:
+                typer.echo(told.seen.pop(0))
+            if not told.ended:
+                session.pause()
+    if told.failure:
+        raise FailedError(f"{told.stage}: {told.failure}")
+
+
+def stack_ingest(var: Path | None) -> str:
+    """Ingest's address in `stack.json`. Raises `UsageError` where no stack runs."""
+    from everloop.local.paths import Var, var_directory
+    from everloop.local.state import running
+
+    url = running(Var(var_directory(os.environ, var))).urls.get("ingest")
+    if url is None:
+        raise UsageError("the stack runs without ingest: name it with --ingest URL")
+    return url
