@@ -23,7 +23,7 @@ from mode import Worker
 
 from everloop.errors import FatalError
 from everloop.runtime.broadcast import Broadcast
-from everloop.runtime.data import Fold
+from everloop.runtime.data import Fold, committable
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
 from everloop.runtime.log import Message, Place, Record
 
