@@ -1,0 +1,1 @@
+"""The outside world. Worker: `routes`, `joins`, `archives`, `parquet`. Door: `door`, `publisher`, `beats`."""

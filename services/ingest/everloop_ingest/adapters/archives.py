@@ -1,0 +1,192 @@
+"""The third room of the worker: rows become Parquet files, each announced on `archive` by its manifest."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from everloop import topics
+from everloop.artifacts import ArtifactStore
+from everloop.buckets import partition
+from everloop.codec import decode
+from everloop.errors import InvalidError
+from everloop.events import (
+    EVERY_MODEL,
+    Event,
+    HeartbeatPassed,
+    HeartbeatSent,
+    LoopApplied,
+    ManifestCommitted,
+    OutcomesJoined,
+    PredictionsLogged,
+)
+from everloop.loop import Loop, Windows
+from everloop.metrics import Metrics
+from everloop.runtime.log import Log, Message, Place, Record, places_of
+from everloop_ingest.adapters.parquet import to_parquet
+from everloop_ingest.adapters.records import Wall, message, moment
+from everloop_ingest.domain import archiving
+from everloop_ingest.domain.archiving import LINGER_MS, Batch, Rows, Source, coverage, newest
+
+REMEMBERED_IDS: Final = 20_000
+"""Record ids per partition, within which a repeated record is known."""
+
+
+class ArchiveFold:
+    """Rows wait in memory, their offsets uncommitted, until a file of them is announced; nothing else is state.
+
+    After a crash rows are read again from the first that was not written, and those below the last offset of a
+    manifest are left out: each row is in exactly one announced file.
+    """
+
+    name = "ingest.archive"
+    hears = (topics.PREDICTIONS.name, topics.OUTCOMES.name)
+    broadcasts = (topics.LOOPS.name,)
+
+    def __init__(
+        self, store: ArtifactStore, wall: Wall, metrics: Metrics, *, linger_ms: int = LINGER_MS,
+        know: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """`wall` says when rows have waited long enough, and `recordedtime`; `know` hears the models of `loops`."""
+        self.store = store
+        self.wall = wall
+        self.metrics = metrics
+        self.linger_ms = linger_ms
+        self.know = know
+        self.every: dict[str, timedelta] = {}
+        self.batches: dict[Source, Batch] = {}
+        self.written: dict[Source, ManifestCommitted] = {}
+        self.clocks: dict[Place, dict[str, int]] = {}
+        self.recent: dict[Place, OrderedDict[UUID, None]] = {}
+
+    def restore(self, log: Log, committed: dict[Place, int]) -> None:
+        """Learn from `archive` what is written, and the ids of the records before the committed offsets."""
+        self.batches, self.clocks = {}, {}
+        self.written = {}
+        for event in _archived(log):
+            if isinstance(event, ManifestCommitted):
+                self._note(event)
+        self.recent = {place: OrderedDict() for place in committed}
+        starts = {place: max(0, offset - REMEMBERED_IDS) for place, offset in committed.items()}
+        self._remember(log, starts, committed)
+
+    def learn(self, record: Record, event: Event | None) -> None:
+        """Note how long the slices of a model are; a tombstone takes the model away."""
+        if isinstance(event, LoopApplied):
+            self.every[event.model] = Loop.from_payload(event.loop).windows.every
+        elif event is None and record.key:
+            self.every.pop(record.key.decode(errors="replace"), None)
+        self.know(tuple(self.every))
+
+    def take(self, record: Record) -> None:
+        """Take rows that are not in a file yet; rows of a model without a loop are not archived."""
+        try:
+            event = decode(record.value, record.headers)
+        except InvalidError:
+            return  # `RouteFold` has made a dead letter of it
+        if isinstance(event, HeartbeatSent | HeartbeatPassed):
+            self.clocks[record.place] = newest(self.clocks.get(record.place, {}), event.clocks)
+        elif isinstance(event, PredictionsLogged | OutcomesJoined) and not self._seen(record.place, event.id):
+            self._add(record, event)
+
+    def flush(self) -> Sequence[Message]:
+        """Write what is due; the manifests are the commit points."""
+        now = self._now()
+        due = [source for source, batch in self.batches.items() if batch.due(
+            now, own_clock=self._own_clock(source), linger_ms=self.linger_ms)]  # fmt: skip
+        return [self._write(source, self.batches.pop(source)) for source in due]
+
+    def committable(self, positions: Mapping[Place, int]) -> dict[Place, int]:
+        """Offsets may be committed up to the first row that waits."""
+        waiting: dict[Place, int] = {}
+        for source, batch in self.batches.items():
+            place = Place(source.topic, source.partition)
+            waiting[place] = min(batch.first_offset, waiting.get(place, batch.first_offset))
+        return {place: min(offset, waiting.get(place, offset)) for place, offset in positions.items()}
+
+    def _add(self, record: Record, event: Rows) -> None:
+        source = Source(record.place.topic, record.place.partition, event.model)
+        self.metrics.inc("everloop_rows_total", len(event.prediction_id), group=self.name, topic=source.topic)
+        known = self.written.get(source)
+        if event.model not in self.every or not event.prediction_id or (known and record.offset <= known.last_offset):
+            return
+        self.batches.setdefault(source, Batch(self._now())).add(record.offset, event)
+
+    def _write(self, source: Source, batch: Batch) -> Message:
+        kind = "predictions" if source.topic == topics.PREDICTIONS.name else "outcomes"
+        made = archiving.prediction_columns if kind == "predictions" else archiving.outcome_columns
+        kept = self.store.put(to_parquet(made(batch)), "archive")
+        watermark = self._watermark(source)
+        event = ManifestCommitted.named(
+            f"{source.topic}/{source.partition}/{batch.first_offset}-{batch.last_offset}/{source.model}",
+            moment(watermark), source.model, kind=kind, topic=source.topic, partition=source.partition,
+            first_offset=batch.first_offset, last_offset=batch.last_offset, uri=kept.uri, sha256=kept.sha256,
+            rows=batch.rows, history_rows=batch.history_rows, coverage=coverage(batch, self._every(source.model)),
+            watermark=watermark,
+        )  # fmt: skip
+        self._note(event)
+        self.metrics.inc("everloop_archive_files_total", kind=kind, model=source.model)
+        self.metrics.inc("everloop_archive_rows_total", batch.rows, kind=kind, model=source.model)
+        return message(topics.ARCHIVE, partition(source.model, topics.PARTITIONS), event, self.wall())
+
+    def _note(self, event: ManifestCommitted) -> None:
+        source = Source(event.topic, event.partition, event.model)
+        known = self.written.get(source)
+        if known is None or event.last_offset > known.last_offset:
+            self.written[source] = event
+
+    def _seen(self, place: Place, identity: UUID) -> bool:
+        known = self.recent.setdefault(place, OrderedDict())
+        if identity in known:
+            return True
+        known[identity] = None
+        if len(known) > REMEMBERED_IDS:
+            known.popitem(last=False)
+        return False
+
+    def _remember(self, log: Log, starts: Mapping[Place, int], ends: Mapping[Place, int]) -> None:
+        tail = log.tail()
+        tail.seek(starts)
+        for record in tail.read_to(ends):
+            identity = _identity(record)
+            if identity:
+                self._seen(record.place, identity)
+        tail.close()
+
+    def _own_clock(self, source: Source) -> bool:
+        return source.model in self.clocks.get(Place(source.topic, source.partition), {})
+
+    def _watermark(self, source: Source) -> int:
+        clocks = self.clocks.get(Place(source.topic, source.partition), {})
+        known = self.written.get(source)
+        return clocks.get(source.model, clocks.get(EVERY_MODEL, known.watermark if known else 0))
+
+    def _every(self, model: str) -> timedelta:
+        """The default of `windows.every` for a loop that was taken away while its rows waited."""
+        return self.every.get(model, Windows().every)
+
+    def _now(self) -> int:
+        return int(self.wall().timestamp() * 1000)
+
+
+def _archived(log: Log) -> Iterator[Event]:
+    starts = dict.fromkeys(places_of(log, [topics.ARCHIVE.name]), 0)
+    tail = log.tail()
+    tail.seek(starts)
+    for record in tail.read_to(log.ends(starts)):
+        with suppress(InvalidError):
+            yield decode(record.value, record.headers)
+    tail.close()
+
+
+def _identity(record: Record) -> UUID | None:
+    """The id from the header, which is where all but structured records have it: decoding rows again costs seconds."""
+    raw = dict(record.headers).get("ce_id")
+    try:
+        return UUID(raw.decode()) if raw else decode(record.value, record.headers).id
+    except (InvalidError, ValueError):
+        return None

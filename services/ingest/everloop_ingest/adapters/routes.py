@@ -1,0 +1,93 @@
+"""The first room of the worker: rows of `predictions` and `labels` go to the join by prediction id. No state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from everloop import topics
+from everloop.codec import decode
+from everloop.errors import InvalidError
+from everloop.events import (
+    EVERY_MODEL,
+    Event,
+    HeartbeatPassed,
+    HeartbeatSent,
+    LabelsLogged,
+    PredictionsLogged,
+)
+from everloop.metrics import Metrics
+from everloop.runtime.log import Log, Message, Place, Record
+from everloop_ingest.adapters.records import Wall, dead_letter, message, moment, name_of
+from everloop_ingest.domain.archiving import newest
+from everloop_ingest.domain.routing import route
+
+
+class RouteFold:
+    """Rows become `keys`, heartbeats follow the rows that came before them, bad records become dead letters."""
+
+    name = "ingest.route"
+    hears = (topics.PREDICTIONS.name, topics.LABELS.name)
+    broadcasts: tuple[str, ...] = ()
+
+    def __init__(self, wall: Wall, metrics: Metrics) -> None:
+        """`wall` is used for `recordedtime` alone."""
+        self.wall = wall
+        self.metrics = metrics
+        self.partitions = topics.KEYS.partitions
+        self.said: list[Message] = []
+        self.beats: dict[Place, tuple[str, dict[str, int]]] = {}
+
+    def restore(self, log: Log, committed: dict[Place, int]) -> None:
+        """Nothing is kept: what was not committed is routed again, under the same ids."""
+        del committed
+        self.partitions = log.partitions(topics.KEYS.name)
+        self.said, self.beats = [], {}
+
+    def learn(self, record: Record, event: Event | None) -> None:
+        """Nothing is broadcast to this room."""
+
+    def take(self, record: Record) -> None:
+        """Route one record."""
+        try:
+            self._take(record, decode(record.value, record.headers))
+        except InvalidError as error:
+            self.metrics.inc("everloop_dead_letters_total", topic=record.place.topic, reason=error.reason)
+            self.said.append(dead_letter(record, error, self.name, self.wall()))
+
+    def flush(self) -> Sequence[Message]:
+        """The rows, and behind them the newest heartbeat of each source: it says that all before it is there."""
+        said, self.said = self.said, []
+        beats, self.beats = self.beats, {}
+        return [*said, *(beat for place, (name, clocks) in beats.items() for beat in self._passed(place, name, clocks))]
+
+    def _take(self, record: Record, event: Event) -> None:
+        if type(event) not in topics.TOPICS[record.place.topic].events:
+            raise InvalidError("shape", f"{type(event).__name__} does not belong on {record.place.topic}")
+        match event:
+            case HeartbeatSent():
+                known = self.beats.get(record.place, ("", {}))[1]
+                self.beats[record.place] = (name_of(record), newest(known, event.clocks))
+            case PredictionsLogged() | LabelsLogged():
+                _check_lengths(event)
+                self.metrics.inc(
+                    "everloop_rows_total", len(event.prediction_id), group=self.name, topic=record.place.topic
+                )
+                routed = route(event, self.partitions, name_of(record))
+                self.said += [message(topics.KEYS, number, keys, self.wall()) for number, keys in routed]
+            case _:
+                pass
+
+    def _passed(self, place: Place, name: str, clocks: dict[str, int]) -> list[Message]:
+        event = HeartbeatPassed.named(
+            name, moment(max(clocks.values(), default=0)), EVERY_MODEL, topic=place.topic, partition=place.partition,
+            clocks=clocks,
+        )  # fmt: skip
+        return [message(topics.KEYS, number, event, self.wall()) for number in range(self.partitions)]
+
+
+def _check_lengths(event: PredictionsLogged | LabelsLogged) -> None:
+    """The columns of labels have no rule of their own in the contract."""
+    if isinstance(event, LabelsLogged):
+        rows = len(event.prediction_id)
+        if len(event.label) != rows or len(event.labelled_at) != rows:
+            raise InvalidError("shape", "label and labelled_at have as many rows as prediction_id")

@@ -1,0 +1,69 @@
+"""The wiring of both processes: settings, adapters, rooms, health. Nothing is decided here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from everloop import logs
+from everloop.artifacts import FolderStore
+from everloop.hosting import Health, run_polling
+from everloop.http import serve_in_thread, service_app
+from everloop.runtime.data import DataService, Fold
+from everloop.runtime.kafka_log import KafkaLog
+from everloop.runtime.log import Log
+from everloop_ingest.adapters.archives import ArchiveFold
+from everloop_ingest.adapters.beats import Beater, Patient
+from everloop_ingest.adapters.door import Door, add_routes
+from everloop_ingest.adapters.joins import JoinFold
+from everloop_ingest.adapters.publisher import Limits, Publisher
+from everloop_ingest.adapters.routes import RouteFold
+from everloop_ingest.settings import Settings
+
+POLL_S = 0.02
+
+
+def now() -> datetime:
+    """Read the wall."""
+    return datetime.now(UTC)
+
+
+def folds(settings: Settings, health: Health) -> tuple[Fold, ...]:
+    """Give the rooms of the worker, for whatever carries them."""
+    metrics = health.metrics
+    archive = ArchiveFold(
+        FolderStore(settings.artifacts), now, metrics, linger_ms=int(settings.linger_s * 1000), know=metrics.know
+    )
+    return (RouteFold(now, metrics), JoinFold(now, metrics, most=settings.remembered), archive)
+
+
+def worker(settings: Settings) -> int:
+    """Run the worker on the carrier that polls; the exit code."""
+    logs.configure("ingest-worker", settings.replica)
+    health = Health()
+    serve_in_thread(
+        service_app("ingest-worker", metrics=health.metrics, ready=health.why_not_ready, alive=health.why_not_alive),
+        settings.http_port,
+        settings.http_host,
+    )
+    log: Log = _connect(settings, "ingest-worker")
+    services = [DataService(fold, log, replica=settings.replica) for fold in folds(settings, health)]
+    return run_polling(services, health=health, poll_s=POLL_S * len(services))
+
+
+def door(settings: Settings) -> int:
+    """Run the door: HTTP in a thread, heartbeats in this one; the exit code."""
+    logs.configure("ingest", settings.replica)
+    health = Health()
+    app = service_app("ingest", metrics=health.metrics, ready=health.why_not_ready, alive=health.why_not_alive)
+    limits = Limits(settings.gather_ms / 1000, settings.answer_s, settings.backlog_rows)
+    publisher = Publisher(_connect(settings, "ingest-door"), health.metrics, limits)
+    beater = Beater(_connect(settings, "ingest-beats"), replica=settings.replica, wall=now, metrics=health.metrics)
+    add_routes(app, Door(publisher, lambda: beater.world.loops, now, health.metrics))
+    server = serve_in_thread(app, settings.http_port, settings.http_host)
+    code = run_polling([Patient(beater, health)], health=health, poll_s=POLL_S)
+    server.stop()
+    return code
+
+
+def _connect(settings: Settings, name: str) -> KafkaLog:
+    return KafkaLog(settings.broker, client_id=f"{name}-{settings.replica}", static=settings.replica)

@@ -1,0 +1,1 @@
+"""What ingest decides, pure: `reading` requests, `routing` rows, `joining` labels, `archiving`, `beating` time."""

@@ -1,0 +1,211 @@
+"""What a request may say, and the event that it becomes. Columns ride as they are, rows are made into columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from everloop.events import LabelsLogged, PredictionsLogged
+
+T = TypeVar("T")
+MOST_ROWS: Final = 10_000
+MOST_FEATURES: Final = 2_000
+EARLIEST_MS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
+LATEST_MS: Final = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def _moment(value: object) -> object:
+    """Milliseconds since 1970, or ISO 8601 with a time zone."""
+    if isinstance(value, str) and len(value) <= 40:  # noqa: PLR2004 -- the longest that ISO 8601 takes
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise PydanticCustomError("time", "is neither milliseconds nor ISO 8601") from None
+        if moment.tzinfo is None:
+            raise PydanticCustomError("time_zone", "has no time zone; add Z or an offset")
+        return round(moment.timestamp() * 1000)
+    return value
+
+
+def _printable(text: str) -> str:
+    if _CONTROL.search(text):
+        raise PydanticCustomError("control_character", "has a control or direction character")
+    return text
+
+
+def _unlike(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise PydanticCustomError("duplicate", "names a prediction twice")
+    return names
+
+
+Time = Annotated[int, BeforeValidator(_moment), Field(ge=EARLIEST_MS, le=LATEST_MS)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+Text = Annotated[str, StringConstraints(max_length=1024), Field()]
+Printable = Annotated[Text, BeforeValidator(lambda value: _printable(value) if isinstance(value, str) else value)]
+FeatureName = Annotated[Printable, StringConstraints(min_length=1, max_length=256)]
+Feature = FiniteFloat | Printable | bool | None
+Status = Literal["ok", "error"]
+Source = Literal["serving", "producer", "bootstrap"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Shadow(_Part):
+    """What a shadow version said about the same rows."""
+
+    version: Name
+    score: list[FiniteFloat | None]
+
+
+class About(_Part):
+    """What all rows of a request have in common."""
+
+    model: Name
+    source: Source = "producer"
+    version: Name | None = None
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    arm: Name | None = None
+    epoch: Annotated[int, Field(ge=0)] | None = None
+
+
+class Columns(About):
+    """Predictions as columns of equal length: the data of `PredictionsLogged`."""
+
+    prediction_id: Annotated[list[Name], Field(min_length=1, max_length=MOST_ROWS)]
+    times: list[Time]
+    entity_id: list[Printable] | None = None
+    features: Annotated[dict[FeatureName, list[Feature]], Field(max_length=MOST_FEATURES)]
+    score: list[FiniteFloat | None] | None = None
+    label: list[FiniteFloat | None] | None = None
+    latency_ms: list[Annotated[FiniteFloat, Field(ge=0)] | None] | None = None
+    status: list[Status] | None = None
+    shadow: Shadow | None = None
+
+
+class Row(_Part):
+    """One prediction. `time` in ms since 1970 or ISO 8601."""
+
+    prediction_id: Name
+    time: Time
+    entity_id: Printable | None = None
+    features: Annotated[dict[FeatureName, Feature], Field(max_length=MOST_FEATURES)]
+    score: FiniteFloat | None = None
+    label: FiniteFloat | None = None
+    latency_ms: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    status: Status = "ok"
+
+
+class Rows(About):
+    """Predictions as rows; each is validated on its own, as `Row`."""
+
+    rows: Annotated[list[dict[str, object]], Field(min_length=1, max_length=MOST_ROWS)]
+
+
+class LabelColumns(_Part):
+    """Labels as columns of equal length: the data of `LabelsLogged`."""
+
+    model: Name
+    prediction_id: Annotated[list[Name], Field(min_length=1, max_length=MOST_ROWS)]
+    label: list[FiniteFloat]
+    labelled_at: list[Time]
+
+
+class LabelRow(_Part):
+    """One label: what really happened, and when that was known."""
+
+    prediction_id: Name
+    label: FiniteFloat
+    labelled_at: Time
+
+
+class LabelRows(_Part):
+    """Labels as rows; each is validated on its own, as `LabelRow`."""
+
+    model: Name
+    rows: Annotated[list[dict[str, object]], Field(min_length=1, max_length=MOST_ROWS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Name of the request (its id is computed from it) and the time at which it came."""
+
+    name: str
+    now: datetime
+
+
+def from_columns(body: Columns, stamp: Stamp) -> PredictionsLogged:
+    """Give the event. Raises `ValidationError` when the columns are not of equal length or name a row twice."""
+    _unlike(tuple(body.prediction_id))
+    data = body.model_dump(exclude={"model"}, exclude_none=True)
+    return PredictionsLogged.named(stamp.name, stamp.now, body.model, **data)
+
+
+def from_rows(body: About, rows: Sequence[Row], stamp: Stamp) -> PredictionsLogged:
+    """Make rows into columns; a feature that a row lacks is None, an entity that it lacks is its prediction id."""
+    _unlike(tuple(row.prediction_id for row in rows))
+    names = sorted({name for row in rows for name in row.features})
+    return PredictionsLogged.named(
+        stamp.name,
+        stamp.now,
+        body.model,
+        **body.model_dump(include={"source", "version", "digest", "arm", "epoch"}),
+        prediction_id=tuple(row.prediction_id for row in rows),
+        times=tuple(row.time for row in rows),
+        entity_id=_entities(rows),
+        features={name: tuple(row.features.get(name) for row in rows) for name in names},
+        score=_optional([row.score for row in rows]),
+        label=_optional([row.label for row in rows]),
+        latency_ms=_optional([row.latency_ms for row in rows]),
+        status=tuple(row.status for row in rows),
+    )
+
+
+def labels_from_columns(body: LabelColumns, stamp: Stamp) -> LabelsLogged:
+    """Give the event. Raises `PydanticCustomError` when the columns are not of equal length or name a row twice."""
+    _unlike(tuple(body.prediction_id))
+    if not len(body.prediction_id) == len(body.label) == len(body.labelled_at):
+        raise PydanticCustomError("unequal_columns", "all columns have as many rows as prediction_id")
+    return LabelsLogged.named(stamp.name, stamp.now, body.model, **body.model_dump(exclude={"model"}))
+
+
+def labels_from_rows(model: str, rows: Sequence[LabelRow], stamp: Stamp) -> LabelsLogged:
+    """Make rows into columns. Raises `PydanticCustomError` when two name the same prediction."""
+    _unlike(tuple(row.prediction_id for row in rows))
+    return LabelsLogged.named(
+        stamp.name,
+        stamp.now,
+        model,
+        prediction_id=tuple(row.prediction_id for row in rows),
+        label=tuple(row.label for row in rows),
+        labelled_at=tuple(row.labelled_at for row in rows),
+    )
+
+
+def lacks(event: PredictionsLogged) -> str | None:
+    """Say which key a scored request must have and has not: only a bootstrap has no version and no score."""
+    if event.source == "bootstrap":
+        return None
+    if event.version is None:
+        return "version"
+    failed = event.status is not None and set(event.status) == {"error"}
+    return "score" if event.score is None and not failed else None
+
+
+def _entities(rows: Sequence[Row]) -> tuple[str, ...] | None:
+    if all(row.entity_id is None for row in rows):
+        return None
+    return tuple(row.entity_id if row.entity_id is not None else row.prediction_id for row in rows)
+
+
+def _optional(values: Sequence[T | None]) -> tuple[T | None, ...] | None:
+    return tuple(values) if any(value is not None for value in values) else None

@@ -1,0 +1,30 @@
+"""What ingest hears and says: three literal tables. Its rooms fold, nothing here decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from everloop import topics
+from everloop.topics import Topic
+
+HEARS: Final[Mapping[str, tuple[Topic, ...]]] = {
+    "ingest.route": (topics.PREDICTIONS, topics.LABELS),
+    "ingest.join": (topics.KEYS,),
+    "ingest.archive": (topics.PREDICTIONS, topics.OUTCOMES),
+}
+"""What each room shares with the other replicas of its group."""
+
+BROADCASTS: Final[Mapping[str, tuple[Topic, ...]]] = {
+    "ingest.door": (topics.LOOPS, topics.CLOCK),
+    "ingest.archive": (topics.LOOPS,),
+}
+"""What every replica reads in full. The archive reads `archive` as well, up to its end, when it is assigned."""
+
+SAYS: Final[Mapping[str, tuple[Topic, ...]]] = {
+    "ingest.door": (topics.PREDICTIONS, topics.LABELS, topics.CLOCK),
+    "ingest.route": (topics.KEYS, topics.DLQ),
+    "ingest.join": (topics.OUTCOMES,),
+    "ingest.archive": (topics.ARCHIVE,),
+}
+"""What each room writes."""
