@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from everloop import events as e
 from everloop import topics
 from everloop_trainer import handlers
+from everloop_trainer.adapters import effects
 from everloop_trainer.domain import initial
+from everloop_trainer.settings import TrainerSettings
 from tests.builders import NOON, a_fresh_id
 
 
@@ -52,6 +55,12 @@ def test_what_a_person_should_know_is_one_sentence(event: e.Event, name: str, su
     (again,) = handlers.announce(initial(), event)
     assert (alert.name, alert.summary, alert.causation_id) == (name, summary, event.id)
     assert alert == again
+
+
+def test_a_version_is_shown_in_mlflow(tmp_path: Path) -> None:
+    shown = effects(TrainerSettings(var=tmp_path))
+    assert list(shown) == [e.ModelVersionCreated]
+    assert handlers.decider(shown).effects == shown
 
 
 def test_the_rest_of_a_turn_is_not_announced() -> None:

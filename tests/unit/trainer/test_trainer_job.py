@@ -50,6 +50,7 @@ def a_spec(store: ArtifactStore, rows: int = 400, task: str = "binary", **other:
         "regression": 2 * amount + 0.1 * noise,
         "constant": np.zeros(rows),
         "odd": amount,
+        "endless": np.full(rows, np.inf),
     }[task]
     features = {"f.amount": amount, "f.noise": chance.normal(size=rows), "f.country": country}
     predictions = kept(store, "predictions", {"prediction_id": ids, "time": times, **features})
@@ -178,6 +179,7 @@ def test_other_tasks_have_their_own_metric(task: str, recipe: str, metric: str) 
         ({"recipe": "recipes_of_a_test:OfAnotherKind"}, "untrusted_type", "not on our list"),
         ({"task": "constant"}, "one_class", "have the same label"),
         ({"task": "odd"}, "label", "0 or 1"),
+        ({"task": "endless"}, "label", "not a finite number"),
         ({"rows": 1}, "too_few", "cannot be split by time"),
     ],
 )

@@ -7,8 +7,12 @@ is, `registry` shows versions in MLflow. Importing this package costs nothing: e
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
+from everloop.artifacts import FolderStore
+from everloop.events import Event, ModelVersionCreated
 from everloop.jobs import ChildJobs
+from everloop.runtime.room import Effect
 from everloop_trainer.handlers import JOBS
 from everloop_trainer.settings import TrainerSettings
 
@@ -17,3 +21,12 @@ def child_jobs(settings: TrainerSettings) -> ChildJobs:
     """Training as child processes of this one. They see where artifacts lie, and nothing else of our environment."""
     commands = {kind.__name__: [sys.executable, "-m", module] for kind, module in JOBS.items()}
     return ChildJobs(commands, settings.jobs, environment={"EVERLOOP_VAR": str(settings.var.absolute())})
+
+
+def effects(settings: TrainerSettings) -> Mapping[type[Event], Effect]:
+    """What follows outside from our own events: a version is shown in MLflow."""
+    import httpx  # noqa: PLC0415 - the child process, which imports this package as well, asks nobody
+
+    from everloop_trainer.adapters.registry import Registry  # noqa: PLC0415 - as above
+
+    return {ModelVersionCreated: Registry(httpx.Client(base_url=settings.mlflow), FolderStore(settings.artifacts))}
