@@ -7,9 +7,12 @@ from itertools import count
 from typing import Literal
 from uuid import UUID, uuid5
 
+import numpy as np
+
 from everloop import events as e
 from everloop.facts import Facts
 from everloop.loop import Loop
+from everloop.sketch import ArmSums
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOUR_MS = 3_600_000
@@ -99,3 +102,52 @@ def an_archive(slices: dict[int, int], *, champion: str | None = "1", rollout_li
     both = (a_manifest("predictions", slices), a_manifest("outcomes", slices))
     verdict = a_signed_verdict(champion) if champion else None
     return Facts(manifests=both if slices else (), champion=verdict, rollout_live=rollout_live)
+
+
+# ------------------------------------------------------------------------------------------------------- for rollouts
+
+
+def an_arm_window(  # noqa: PLR0913 -- an arm has this many figures, and each has a default
+    arm: str,
+    version: str,
+    rows: int = 5120,
+    *,
+    errors: float = 0.0,
+    score: float = 0.2,
+    loss: float | None = None,
+    seed: int = 0,
+) -> e.ArmWindow:
+    """One arm with its sums, even over 256 buckets, with noise from `seed`; with a `loss` it is an arm of outcomes."""
+    chance = np.random.default_rng([seed, rows, *arm.encode()])
+    places = np.arange(rows) % 256
+    noise = chance.normal(0, 0.1, rows)
+    if loss is not None:
+        sums = ArmSums.observe(places, loss=loss * (1 + noise))
+    elif arm == "shadow":
+        sums = ArmSums.observe(places, score=np.where(chance.random(rows) < errors, np.nan, score + noise))
+    else:
+        failed = chance.random(rows) < errors
+        sums = ArmSums.observe(places, errors=failed, latency_ms=5 + noise, score=score + noise)
+    return e.ArmWindow(arm=arm, version=version, rows=rows, buckets={**sums.to_plain()})
+
+
+def a_window_of_arms(
+    *arms: e.ArmWindow,
+    start: datetime,
+    end: datetime,
+    kind: Literal["inputs", "outcomes"] = "inputs",
+    now: datetime | None = None,
+) -> e.WindowClosed:
+    """A closed window of `fraud`, heard at `now` (default: its end)."""
+    return e.WindowClosed(
+        id=a_fresh_id(), time=now or end, model="fraud", kind=kind, start=millis(start), end=millis(end), arms=arms,
+        rows=sum(arm.rows for arm in arms if arm.arm != "shadow"),
+    )  # fmt: skip
+
+
+def a_version_passed(version: str, champion: str | None, now: datetime = NOON) -> e.VersionPassed:
+    """The gate passed a version that it has measured against `champion`; it has a turn of its own."""
+    return e.VersionPassed(
+        id=a_fresh_id(), time=now, model="fraud", correlation_id=a_fresh_id(), version=version, champion=champion,
+        checks=(), verdict=a_signed_verdict(version, champion),
+    )  # fmt: skip

@@ -1,8 +1,8 @@
 """What a rollout still lacks before its next step. Pure.
 
-Labels take part when they can mature before the deadline of the phase. Then a step inside the canary waits for the first
-look at labels of this rollout, but no longer than its first whole window takes to mature; the promotion waits for labels
-that speak for the candidate, or for the deadline. Where they cannot mature, the rollout goes on with what is there.
+Labels take part when they can mature before the deadline of the phase. Then a step inside the canary waits for the
+first look at labels of this rollout, but no longer than its first whole window takes to mature; the promotion waits for
+`min_rows` of them, or for the deadline. Where they cannot mature, the rollout goes on with what is there.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ Measured apart from deciding: `evidence` and `sequential` hold the statistics. R
 so that a fault which begins at a step is not diluted by the steps before; differences (scores, labels) are stratified
 over spans. Alpha is shared over both (Bonferroni). Latency is wall time: it is reported, and decides only where the
 loop file sets `rollout.abort.latency_p95`.
+
+To go on, a rollout needs rates that can be bounded, and enough rows in each comparison. A comparison may stay blind
+with enough rows: where a few entities make most of the traffic, they carry the spread, and the interval is infinite. It
+then says hold in its look, and does not stop a version that the gate has proven; any abort does.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ LOSS_MARGIN = 0.05
 """Part of the champion's label loss by which the candidate's may be larger."""
 SMALLEST = 1e-6
 """A limit of nothing cannot be tested; this is its stand-in, in units of the measure."""
+COMPARISONS = frozenset({"score_vs_own_shadow", "label_loss", "shadow_label_loss"})
 Of = Callable[[ArmSums], BucketSums]
 
 
@@ -62,9 +67,9 @@ def look_at(live: Rollout, kind: str, span: int, arms: Arms, loop: Loop) -> tupl
     every = [spans[number] for number in sorted(spans)]
     if kind == "outcomes":
         looks = _labels(every, loop)
-        return _said(looks), _best(looks)
+        return _said(looks), _verdict(looks, enough=any(_enough(one, loop) for one in looks))
     looks = _shadow(arms, loop) if span == 0 else _canary(arms, every, loop, shadowed=live.shadowed)
-    return (*_said(looks), *_reported(every)), combine(looks)
+    return (*_said(looks), *_reported(every)), _verdict(looks, enough=all(_enough(one, loop) for one in looks))
 
 
 def watch(arms: Arms, loop: Loop) -> e.Look:
@@ -115,10 +120,14 @@ def _labels(spans: Sequence[Arms], loop: Loop) -> list[Look]:
     ]
 
 
-def _best(looks: Sequence[Look]) -> Verdict:
-    """Any abort aborts; labels speak for a candidate as soon as one comparison has enough of them."""
-    verdicts = {one.verdict for one in looks}
-    return "abort" if "abort" in verdicts else "advance" if "advance" in verdicts else "hold"
+def _verdict(looks: Sequence[Look], *, enough: bool) -> Verdict:
+    """Any abort aborts."""
+    return "abort" if combine(looks) == "abort" else "advance" if enough else "hold"
+
+
+def _enough(one: Look, loop: Loop) -> bool:
+    """Whether this measure lets the rollout go on: a rate when it is bounded, a comparison when it has its rows."""
+    return one.verdict == "advance" or (one.measure in COMPARISONS and one.samples >= loop.rollout.min_rows)
 
 
 def _reported(spans: Sequence[Arms]) -> tuple[e.Look, ...]:

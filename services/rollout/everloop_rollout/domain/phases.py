@@ -147,8 +147,8 @@ def _looked(state: State, event: e.WindowLooked) -> State:
         return state
     live = replace(live, evidence={**live.evidence, (span, event.kind): arms})
     if event.kind == "outcomes":
-        proven = any(look.verdict == "advance" for look in event.looks)
-        return replace(state, live=replace(live, label_looks=live.label_looks + 1, labels_ready=proven))
+        ready = event.verdict == "advance"
+        return replace(state, live=replace(live, label_looks=live.label_looks + 1, labels_ready=ready))
     if span == len(live.spans) - 1:
         live = replace(live, ready=event.verdict == "advance", seen_until=max(event.end, live.seen_until))
     return replace(state, live=live)
