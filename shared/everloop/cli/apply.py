@@ -98,7 +98,7 @@ def changed(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> Itera
 
 def _flat(value: Mapping[str, JsonValue], above: str = "") -> Iterator[tuple[str, JsonValue]]:
     for key, inner in value.items():
-        if isinstance(inner, dict) and inner:
+        if isinstance(inner, dict):
             yield from _flat(inner, f"{above}{key}.")
         else:
             yield f"{above}{key}", inner

@@ -47,10 +47,14 @@ def as_line(heard: Heard) -> str:
 
 
 def as_value(heard: Heard) -> Mapping[str, object]:
-    """The whole event with its place, as JSON says it."""
-    place = {"topic": heard.topic, "partition": heard.record.place.partition, "offset": heard.record.offset}
-    written = {"type": heard.event.TYPE, "appended_ms": heard.record.appended_ms}
-    return {**place, **written, **heard.event.model_dump(mode="json")}
+    """Place, envelope, and the event's own fields under `data`: some have a `topic` or a `partition` of their own."""
+    from everloop.events import ENVELOPE
+
+    record, event = heard.record, heard.event
+    place = {"topic": heard.topic, "partition": record.place.partition, "offset": record.offset}
+    envelope = event.model_dump(mode="json", include=set(ENVELOPE))
+    data = event.model_dump(mode="json", exclude=set(ENVELOPE))
+    return {**place, "appended_ms": record.appended_ms, "type": event.TYPE, **envelope, "data": data}
 
 
 def short_topic(name: str) -> str:
