@@ -33,7 +33,7 @@ from everloop.loop import Loop
 from everloop.runtime.room import Job
 from everloop_trainer.domain.causes import at_tick, open_or_defer, say
 from everloop_trainer.domain.data import specify, supply
-from everloop_trainer.domain.state import JOB_FAILED, State, Turn, Wanted, running
+from everloop_trainer.domain.state import JOB_FAILED, UNPAID, State, Turn, Wanted, running
 
 MOST_ATTEMPTS: Final = 5
 """Restarts of the service count, too: a job that takes its service down with it must end."""
@@ -95,8 +95,10 @@ def _start_or_skip(state: State, turn: Turn, tick: Event, now: datetime, loop: L
     late = now >= turn.wait_until
     rows = supply(state, turn, loop, facts, last_chance=late)
     thread = turn.wanted.correlation
+    person = turn.wanted.cause in UNPAID
+    rule, where = ("labelled_rows", "command") if person else ("train.fresh_labels", "loop")
     total = facts.archived_outcomes
-    why = Reason(rule="train.fresh_labels", measured=rows.fresh, limit=rows.needed, samples=total, where="loop")
+    why = Reason(rule=rule, measured=rows.fresh, limit=rows.needed, samples=total, where=where)
     if rows.enough:
         spec = specify(state, turn, loop, facts, rows)
         return TrainingStarted.because(
