@@ -503,6 +503,7 @@ class CheckSpec(Value):
     holdout: Snapshot
     latency_rows: int
     timeout_s: float
+    metrics: tuple[str, ...] = ()
 
 
 class VersionReceived(Event):
@@ -515,12 +516,18 @@ class VersionReceived(Event):
 
 
 class ChecksStarted(Event):
-    """The measuring job starts, or starts again with a higher attempt."""
+    """The measuring job starts, or starts again with a higher attempt.
+
+    `measurement` counts how often the version has been measured (again after a hold), `failures` the attempts of this
+    measurement that failed, restarts of the service left out.
+    """
 
     TYPE = "io.everloop.checks.started.v1"
     attempt: int
     spec: CheckSpec
     archived_rows: int
+    measurement: int = 1
+    failures: int = 0
 
 
 class SignedVerdict(Value):

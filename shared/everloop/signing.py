@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from everloop.errors import InvalidError, UsageError
+from everloop.events import SignedVerdict
 
 KEY_ID_LENGTH: Final = 16
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -85,6 +86,22 @@ def verify(public: PublicKey, payload: Mapping[str, JSON], signature: str) -> No
     if not public.accepts(canonical(payload), _decoded(signature)):
         message = f"the signature is not that of key {public.id} over this payload; sign it again with that key"
         raise InvalidError("bad_signature", message)
+
+
+def verdict_payload(verdict: SignedVerdict) -> dict[str, JSON]:
+    """Give what a verdict's signature covers: all of it but the signature and the key's id."""
+    payload: dict[str, JSON] = verdict.model_dump(mode="json", exclude={"key_id", "signature"})
+    return payload
+
+
+def sign_verdict(private: PrivateKey, verdict: SignedVerdict) -> SignedVerdict:
+    """Give the verdict with signature and key id. Ed25519 has no chance in it: the same verdict, the same signature."""
+    return verdict.model_copy(update={"key_id": private.id, "signature": sign(private, verdict_payload(verdict))})
+
+
+def verify_verdict(public: PublicKey, verdict: SignedVerdict) -> None:
+    """Return when `public` has signed exactly this verdict. Raises `InvalidError("bad_signature")`."""
+    verify(public, verdict_payload(verdict), verdict.signature)
 
 
 def _decoded(signature: str) -> bytes:
