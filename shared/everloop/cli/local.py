@@ -114,7 +114,7 @@ def status(var: VarOption = None, json: JsonOption = False) -> None:
     else:
         _print_rows(rows)
         for model in models:
-            typer.echo("  ".join(f"{key}: {value}" for key, value in model.items()))
+            typer.echo("  ".join(f"{key}: {_plain(value)}" for key, value in model.items() if value))
     if any(row["state"] not in FINE for row in rows):
         raise typer.Exit(1)
 
@@ -226,6 +226,10 @@ def _print_rows(rows: list[Row]) -> None:
         cells = (row["pid"] or "-", uptime, row["restarts"], row["port"] or "-", row["memory_mb"] or "-")
         pid, time_up, restarts, port, memory = map(str, cells)
         typer.echo(f"{row['name']:15} {row['state']:11} {pid:>8} {time_up:>8} {restarts:>8} {port:>6} {memory:>5}")
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _duration(seconds: float | None) -> str:
