@@ -5,7 +5,7 @@ from __future__ import annotations
 from everloop.runtime.control import ControlService
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.wiring import run_rooms, wall
-from everloop_trainer.adapters import child_jobs
+from everloop_trainer.adapters import child_jobs, effects
 from everloop_trainer.domain import State
 from everloop_trainer.handlers import decider
 from everloop_trainer.settings import TrainerSettings
@@ -15,6 +15,6 @@ def run(settings: TrainerSettings) -> int:
     """The trainer, until a signal; the exit code."""
 
     def build(log: KafkaLog) -> list[ControlService[State]]:
-        return [ControlService(decider(), log, child_jobs(settings), replica=settings.replica, wall=wall)]
+        return [ControlService(decider(effects(settings)), log, child_jobs(settings), replica=settings.replica, wall=wall)]
 
     return run_rooms("trainer", settings, build)
