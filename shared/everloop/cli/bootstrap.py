@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from everloop.runtime.log import Log
 
 
+PATIENCE_S = 30.0
+"""How long ingest may take to hear of a loop file that was applied just now."""
+
+
 def register(app: typer.Typer) -> None:
     """Add this command to the main application."""
     app.command()(bootstrap)
@@ -86,7 +90,7 @@ def feed(ingest: str, rules: Loop, rows: Rows) -> None:
     """Rows first, then their labels, each acknowledged by the broker."""
     from everloop.replay.door import HttpDoor
 
-    with closing(HttpDoor("", ingest)) as door:
+    with closing(HttpDoor("", ingest, patience_s=PATIENCE_S)) as door:
         for number, batch in enumerate(rows.batches(), start=1):
             door.history(rules.model, batch)
             if number % 10 == 0:

@@ -20,7 +20,7 @@ LOOP_FILE: Final = Path(examples.fraud.__file__).parent / "loop.yaml"
 
 
 class Scenario:
-    """The stream, window by window. Without `concept_change` nothing makes the model worse, and the demo has to fail."""
+    """The stream, window by window. Without `concept_change` nothing gets worse, and the demo has to fail."""
 
     def __init__(self, *, concept_change: bool = True) -> None:
         """Nothing is drawn yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -16,25 +17,41 @@ WAIT: Final = {"Everloop-Wait": "logged", "Content-Type": "application/json"}
 LABELS_AT_ONCE: Final = 2_000
 TIMEOUT_S: Final = 60.0
 SHOWN: Final = 3
+PAUSE_S: Final = 0.2
 TOO_MANY, SERVER_ERRORS = 429, 500
+NOT_YET: Final = frozenset({404, 429, 503})
 
 
 class HttpDoor:
-    """A `Door` of a real stack; `serving` and `ingest` are base addresses."""
+    """A `Door` of a real stack; `serving` and `ingest` are base addresses.
 
-    def __init__(self, serving: str, ingest: str) -> None:
+    `patience_s`: how long to ask again where the service is not so far: a loop file that it has not heard of yet, a
+    backlog, a broker that is away. A replay has none: there all is heard before a row is sent.
+    """
+
+    def __init__(self, serving: str, ingest: str, *, patience_s: float = 0.0) -> None:
         """Connect when first asked."""
+        self.patience_s = patience_s
         self.serving = serving
         self.ingest = ingest
         self.client = httpx.Client(timeout=TIMEOUT_S)
 
     def predict(self, model: str, rows: Rows) -> None:
         """Have rows scored."""
-        self._post(f"{self.serving}/v1/models/{model}/predict", _columns(rows))
+        body: dict[str, object] = {"columns": dict(rows.features), "prediction_id": rows.ids, "time": rows.times}
+        entity: dict[str, object] = {} if rows.entities is None else {"entity_id": rows.entities}
+        self._post(f"{self.serving}/v1/models/{model}/predict", body | entity)
 
     def history(self, model: str, rows: Rows) -> None:
         """Send rows as history."""
-        self._post(f"{self.ingest}/v1/predictions", {"model": model, "source": "bootstrap", **_columns(rows)})
+        body: dict[str, object] = {
+            "model": model,
+            "source": "bootstrap",
+            "prediction_id": rows.ids,
+            "times": rows.times,
+        }
+        entity: dict[str, object] = {} if rows.entities is None else {"entity_id": rows.entities}
+        self._post(f"{self.ingest}/v1/predictions", body | entity | {"features": dict(rows.features)})
 
     def label(self, model: str, labels: Labels) -> None:
         """Send labels."""
@@ -49,10 +66,11 @@ class HttpDoor:
 
     def _post(self, url: str, body: Mapping[str, object]) -> None:
         """Raises `FatalError` when nobody answers, `UsageError` for what the service refuses, with its words."""
-        try:
-            answer = self.client.post(url, content=orjson.dumps(body), headers=WAIT)
-        except httpx.HTTPError as error:
-            raise FatalError(f"{url}: no answer ({type(error).__name__}); `everloop status` shows what runs") from error
+        content, latest = orjson.dumps(body), time.monotonic() + self.patience_s
+        answer = self._ask(url, content)
+        while answer.status_code in NOT_YET and time.monotonic() < latest:
+            time.sleep(PAUSE_S)
+            answer = self._ask(url, content)
         if answer.is_success:
             return
         said = f"{url} answers {answer.status_code}: {'; '.join(_problems(answer)) or 'no reason given'}"
@@ -60,10 +78,11 @@ class HttpDoor:
             raise FatalError(said)
         raise UsageError(said)
 
-
-def _columns(rows: Rows) -> dict[str, object]:
-    found: dict[str, object] = {"prediction_id": rows.ids, "times": rows.times, "features": dict(rows.features)}
-    return found | ({"entity_id": rows.entities} if rows.entities is not None else {})
+    def _ask(self, url: str, content: bytes) -> httpx.Response:
+        try:
+            return self.client.post(url, content=content, headers=WAIT)
+        except httpx.HTTPError as error:
+            raise FatalError(f"{url}: no answer ({type(error).__name__}); `everloop status` shows what runs") from error
 
 
 def _problems(answer: httpx.Response) -> Iterator[str]:
