@@ -15,6 +15,7 @@ def run(settings: TrainerSettings) -> int:
     """The trainer, until a signal; the exit code."""
 
     def build(log: KafkaLog) -> list[ControlService[State]]:
-        return [ControlService(decider(effects(settings)), log, child_jobs(settings), replica=settings.replica, wall=wall)]
+        room = decider(effects(settings))
+        return [ControlService(room, log, child_jobs(settings), replica=settings.replica, wall=wall)]
 
     return run_rooms("trainer", settings, build)

@@ -94,6 +94,7 @@ def build_plan(options: Options, ports: Mapping[str, int], broker_argv: tuple[st
         "EVERLOOP_INGEST": urls["ingest"],
         "EVERLOOP_PUBLIC_KEY": str(var.keys / PUBLIC),
         "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",  # threads of scikit-learn spin: on a few shared cores they cost more than they give
     }
     processes = (
         *(() if options.broker else (_broker(var, ports, address, broker_argv),)),
