@@ -77,13 +77,12 @@ class DataService:
             self.fold.take(record)
             self.positions[record.place] = record.offset + 1
             self.waiting += 1
-        due = self.waiting > 0 and (not records or self.waiting >= self.limit)
-        if due:
-            self.flush()
-        return bool(records or news or due)
+        due = bool(self.positions) and (not records or self.waiting >= self.limit)
+        moved = due and self.flush()
+        return bool(records or news or moved)
 
-    def flush(self) -> None:
-        """Publish, wait for the acknowledgement, commit: in this order."""
+    def flush(self) -> bool:
+        """Publish, wait for the acknowledgement, commit: in this order. Whether there was anything to do."""
         messages = self.fold.flush()
         if messages:
             self.log.publish(messages)
@@ -94,6 +93,7 @@ class DataService:
         self.done |= fresh
         self.positions = {place: end for place, end in self.positions.items() if ends.get(place, 0) < end}
         self.waiting = 0
+        return bool(messages or fresh)
 
     def hear_broadcasts(self) -> bool:
         """Read the broadcasts to their present end; whether anything came."""
