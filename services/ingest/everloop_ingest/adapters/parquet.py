@@ -8,10 +8,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from everloop_ingest.domain.archiving import Column
+from everloop_ingest.domain.archiving import FEATURE, Column
 
 _NUMBERS: Final = {"time": pa.int64(), "labelled_at": pa.int64(), "score": pa.float64(), "label": pa.float64()}
-_FEATURE: Final = "f."
 
 
 def to_parquet(columns: Mapping[str, Column]) -> bytes:
@@ -25,6 +24,6 @@ def to_parquet(columns: Mapping[str, Column]) -> bytes:
 
 def _type(name: str, values: Column) -> pa.DataType:
     """A feature is a double or a string by what stands in it; where nothing does, a double."""
-    if not name.startswith(_FEATURE):
+    if not name.startswith(FEATURE):
         return _NUMBERS.get(name, pa.string())
     return pa.string() if any(isinstance(value, str) for value in values) else pa.float64()

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from everloop.dataset import FEATURE
 from everloop.events import Coverage, OutcomesJoined, PredictionsLogged
 
+FEATURE: Final = "f."
+"""Before the name of a feature, as `everloop.dataset` reads it."""
 MOST_ROWS: Final = 50_000
 """Rows of one model in one partition that are worth a file at once."""
 LINGER_MS: Final = 10_000

@@ -1,0 +1,247 @@
+"""The front door: what is accepted, what is refused and how it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+import pytest
+from fastapi.testclient import TestClient
+from httpx import Response
+
+from everloop import topics
+from everloop.errors import FatalError
+from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.http import service_app
+from everloop.metrics import Metrics
+from everloop.runtime.log import Message
+from everloop.runtime.memory import MemoryClient, MemoryLog
+from everloop_ingest.adapters.door import Door, add_routes
+from everloop_ingest.adapters.publisher import BacklogError, Limits, Publisher
+from tests.unit.ingest.builders import NOON_MS, FakeWall, places, said
+
+COLUMNS: dict[str, object] = {
+    "model": "fraud",
+    "version": "v1",
+    "prediction_id": ["a", "b"],
+    "times": [NOON_MS, "2026-01-01T13:00:00+01:00"],
+    "features": {"amount": [1, 2.5], "shop": ["x", None]},
+    "score": [0.1, 0.2],
+}
+ROW: dict[str, object] = {"prediction_id": "a", "time": NOON_MS, "features": {"amount": 1.0}, "score": 0.5}
+ROWS: dict[str, object] = {"model": "fraud", "version": "v1", "rows": [ROW]}
+LABELS: dict[str, object] = {"model": "fraud", "prediction_id": ["a"], "label": [1], "labelled_at": [NOON_MS]}
+
+
+@dataclass
+class House:
+    """The door with a log in memory behind it."""
+
+    client: TestClient
+    broker: MemoryLog
+    metrics: Metrics
+    fails: list[bool]
+
+    def predictions(self, body: object, **headers: str) -> Response:
+        return self._post("/v1/predictions", body, headers)
+
+    def labels(self, body: object) -> Response:
+        return self._post("/v1/labels", body, {})
+
+    def written(self) -> list[PredictionsLogged]:
+        return said(self.broker, topics.PREDICTIONS, PredictionsLogged)
+
+    def _post(self, path: str, body: object, headers: dict[str, str]) -> Response:
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        kind = {"content-type": "application/json"}
+        answer: Response = self.client.post(path, content=orjson.dumps(body), headers={**kind, **named})
+        return answer
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    broker = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()})
+    metrics, fails = Metrics(), [False]
+    metrics.know(["fraud"])
+
+    def hook(*_: str) -> None:
+        if fails[0]:
+            raise FatalError("gone")
+
+    publisher = Publisher(MemoryClient(broker, hook), metrics, Limits(gather_s=0, most_waiting=5))
+    app = service_app("ingest", metrics=metrics, ready=lambda: None)
+    add_routes(app, Door(publisher, lambda: {"fraud"}, FakeWall(), metrics))
+    with TestClient(app) as client:
+        yield House(client, broker, metrics, fails)
+
+
+def _first(answer: Response) -> tuple[int, str, str]:
+    error = answer.json()["errors"][0]
+    return answer.status_code, error["where"], error["rule"]
+
+
+def _with(body: dict[str, object], **changed: object) -> dict[str, object]:
+    return {name: value for name, value in {**body, **changed}.items() if value != "gone"}
+
+
+def test_columns_become_one_record(house: House) -> None:
+    answer = house.predictions(COLUMNS)
+    assert answer.status_code == 202
+    assert answer.json()["items"] == [{"status": 202, "prediction_id": "a"}, {"status": 202, "prediction_id": "b"}]
+    (event,) = house.written()
+    assert (event.prediction_id, event.times, event.version) == (("a", "b"), (NOON_MS, NOON_MS), "v1")
+    assert event.features == {"amount": (1.0, 2.5), "shop": ("x", None)}
+    assert str(event.id) == answer.json()["id"]
+    assert house.metrics.value("everloop_rows_accepted_total", kind="predictions", model="fraud") == 2
+
+
+def test_rows_become_columns(house: House) -> None:
+    other = {
+        "prediction_id": "b",
+        "time": NOON_MS,
+        "features": {"shop": "x"},
+        "score": None,
+        "entity_id": "card",
+        "status": "error",
+    }
+    assert house.predictions(_with(ROWS, rows=[ROW, other])).status_code == 202
+    (event,) = house.written()
+    assert event.features == {"amount": (1.0, None), "shop": (None, "x")}
+    assert (event.score, event.entity_id, event.status) == ((0.5, None), ("a", "card"), ("ok", "error"))
+
+
+def test_a_plain_object_is_one_row(house: House) -> None:
+    assert house.predictions({**ROW, "model": "fraud", "version": "v1"}).status_code == 202
+    (event,) = house.written()
+    assert (event.prediction_id, event.features, event.score) == (("a",), {"amount": (1.0,)}, (0.5,))
+
+
+def test_a_bootstrap_needs_no_version_and_no_score(house: House) -> None:
+    body = _with(COLUMNS, source="bootstrap", version="gone", score="gone", label=[1, None])
+    assert house.predictions(body).status_code == 202
+    (event,) = house.written()
+    assert (event.source, event.version, event.score, event.label) == ("bootstrap", None, None, (1.0, None))
+
+
+def test_one_bad_row_does_not_cost_the_others(house: House) -> None:
+    bad = {**ROW, "prediction_id": "../etc", "score": "hunter2"}
+    answer = house.predictions(_with(ROWS, rows=[bad, ROW]))
+    assert (answer.status_code, answer.json()["accepted"], answer.json()["refused"]) == (202, 1, 1)
+    first, second = answer.json()["items"]
+    assert (first["status"], second) == (422, {"status": 202, "prediction_id": "a"})
+    assert {error["where"] for error in first["errors"]} == {"rows.0.prediction_id", "rows.0.score"}
+    assert "hunter2" not in answer.text
+    assert house.written()[0].prediction_id == ("a",)
+
+
+def test_only_bad_rows_are_a_422(house: House) -> None:
+    assert _first(house.predictions(_with(ROWS, rows=[{**ROW, "time": "noon"}]))) == (422, "rows.0.time", "time")
+    assert house.written() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "where", "rule"),
+    [
+        ({"times": [NOON_MS]}, "body", "unequal_columns"),
+        ({"prediction_id": ["a", "a"]}, "prediction_id", "duplicate"),
+        ({"prediction_id": ["a", "b/../c"]}, "prediction_id.1", "string_pattern_mismatch"),
+        ({"prediction_id": ["a", "x" * 129]}, "prediction_id.1", "string_pattern_mismatch"),
+        ({"prediction_id": []}, "prediction_id", "too_short"),
+        ({"times": [NOON_MS, "2026-01-01T12:00:00"]}, "times.1", "time_zone"),
+        ({"times": [NOON_MS, NOON_MS * 1_000_000]}, "times.1", "less_than_equal"),
+        ({"times": [NOON_MS, NOON_MS // 1000]}, "times.1", "greater_than_equal"),
+        ({"times": [NOON_MS, True]}, "times.1", "int_type"),
+        ({"score": [0.1, True]}, "score.1", "float_type"),
+        ({"score": [0.1, "nan"]}, "score.1", "float_type"),
+        ({"score": "gone"}, "score", "missing"),
+        ({"version": "gone"}, "version", "missing"),
+        ({"version": 1.5}, "version", "string_type"),
+        ({"extra": 1}, "extra", "extra_forbidden"),
+        ({"source": "nobody"}, "source", "literal_error"),
+        ({"digest": "hunter2"}, "digest", "string_pattern_mismatch"),
+        ({"entity_id": ["a", "b\u202ec"]}, "entity_id.1", "control_character"),
+        ({"features": {f"f{n}": [1, 2] for n in range(2_001)}}, "features", "too_long"),
+        ({"model": 1}, "model", "string_type"),
+    ],
+)
+def test_a_refusal_names_field_and_rule(house: House, changed: dict[str, object], where: str, rule: str) -> None:
+    assert _first(house.predictions(_with(COLUMNS, **changed))) == (422, where, rule)
+    assert house.written() == []
+
+
+def test_an_unknown_model_is_not_found_and_makes_no_metric(house: House) -> None:
+    assert _first(house.predictions(_with(COLUMNS, model="evil"))) == (404, "model", "unknown_model")
+    assert b"evil" not in house.metrics.render()
+    assert house.labels(_with(LABELS, model="evil")).status_code == 404
+
+
+def test_a_number_that_no_float_holds_is_no_error_of_ours(house: House) -> None:
+    body = orjson.dumps(COLUMNS).replace(b"0.1", b"1" + b"0" * 400)
+    answer = house.client.post("/v1/predictions", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+
+
+def test_the_same_request_is_the_same_event_in_the_same_partition(house: House) -> None:
+    first, again = house.predictions(COLUMNS), house.predictions(COLUMNS)
+    assert first.json()["id"] == again.json()["id"]
+    assert len({number for number, _ in places(house.broker, topics.PREDICTIONS)}) == 1
+    assert house.predictions(_with(COLUMNS, version="v2")).json()["id"] != first.json()["id"]
+
+
+def test_the_callers_key_names_the_event(house: House) -> None:
+    first = house.predictions(COLUMNS, idempotency_key="order-7")
+    again = house.predictions(_with(COLUMNS, score=[0.1, 0.3]), idempotency_key="order-7")
+    assert first.json()["id"] == again.json()["id"]
+    assert _first(house.predictions(COLUMNS, idempotency_key="x" * 201))[0] == 422
+
+
+def test_labels_in_each_form(house: House) -> None:
+    assert house.labels(LABELS).status_code == 202
+    row = {"prediction_id": "b", "label": 0, "labelled_at": "2026-01-01T12:00:00Z"}
+    assert house.labels({"model": "fraud", "rows": [row]}).status_code == 202
+    assert house.labels({"model": "fraud", **row, "prediction_id": "c"}).status_code == 202
+    events = said(house.broker, topics.LABELS, LabelsLogged)
+    assert sorted((event.prediction_id[0], event.label[0], event.labelled_at[0]) for event in events) == [
+        ("a", 1.0, NOON_MS), ("b", 0.0, NOON_MS), ("c", 0.0, NOON_MS),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "where", "rule"),
+    [
+        ({"label": [1, 2]}, "prediction_id", "unequal_columns"),
+        ({"label": [None]}, "label.0", "float_type"),
+        ({"label": [True]}, "label.0", "float_type"),
+        ({"labelled_at": "gone"}, "labelled_at", "missing"),
+    ],
+)
+def test_bad_labels(house: House, changed: dict[str, object], where: str, rule: str) -> None:
+    assert _first(house.labels(_with(LABELS, **changed))) == (422, where, rule)
+
+
+def test_a_broker_that_is_gone(house: House) -> None:
+    house.fails[0] = True
+    answer = house.predictions(COLUMNS)
+    assert _first(answer) == (503, "body", "broker")
+    assert "retry-after" in answer.headers
+    house.fails[0] = False
+    assert house.predictions(COLUMNS).status_code == 202
+
+
+class FullPublisher(Publisher):
+    """Has no room for anything."""
+
+    async def publish(self, messages: Sequence[Message], rows: int) -> None:
+        raise BacklogError("full")
+
+
+def test_a_full_backlog_says_when_to_come_again() -> None:
+    metrics = Metrics()
+    app = service_app("ingest", metrics=metrics, ready=lambda: None)
+    log = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()}).client()
+    add_routes(app, Door(FullPublisher(log, metrics), lambda: {"fraud"}, FakeWall(), metrics))
+    answer = TestClient(app).post("/v1/labels", json=LABELS)
+    assert _first(answer) == (429, "body", "backlog")
+    assert answer.headers["retry-after"] == "1"
+    assert metrics.value("everloop_rows_refused_total", kind="labels", reason="backlog") == 1
