@@ -1,12 +1,13 @@
 """Partials of all partitions become one record per (model, window, kind), in order of window end. Pure.
 
+Every arm carries its sums per bucket, also where it is alone: after a promotion the new champion is watched by them.
 A window is complete when the watermark of every source partition has passed its end and the slack: grace for inputs,
 the horizon of labels for outcomes. The record has the same bytes whoever makes it, and however often.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
@@ -18,7 +19,7 @@ from everloop.loop import Loop
 from everloop.profile import Profile
 from everloop.sketch import ArmSums, LabelledScores, Sketch
 from everloop_drift.domain.measures import column_window
-from everloop_drift.domain.slices import CHAMPION, SHADOW, Key, milliseconds
+from everloop_drift.domain.slices import SHADOW, Key, milliseconds
 
 Kind = Literal["inputs", "outcomes"]
 KINDS: tuple[tuple[Kind, topics.Topic], ...] = (("inputs", topics.PREDICTIONS), ("outcomes", topics.OUTCOMES))
@@ -88,7 +89,7 @@ class Merge:
             kind=kind,
             start=start,
             end=end,
-            arms=_without_sums(filled),
+            arms=filled,
             rows=sum(arm.rows for arm in filled if arm.arm != SHADOW),
         )
 
@@ -127,14 +128,6 @@ def _outcomes(key: Key, labelled: LabelledScores, sums: ArmSums, profile: Profil
         arm=key.arm, version=key.version, rows=int(sums.labelled.sum()), buckets=sums.to_plain(),
         quality=labelled.to_plain(), reference_quality=reference,
     )  # fmt: skip
-
-
-def _without_sums(arms: Iterable[ArmWindow]) -> tuple[ArmWindow, ...]:
-    """A window of the champion alone carries no sums per bucket: nobody compares anything."""
-    listed = tuple(arms)
-    if any(arm.arm != CHAMPION for arm in listed):
-        return listed
-    return tuple(arm.model_copy(update={"buckets": {}}) for arm in listed)
 
 
 def _mapping(value: object) -> Mapping[str, object]:
