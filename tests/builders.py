@@ -12,6 +12,7 @@ import numpy as np
 from everloop import events as e
 from everloop.facts import Facts
 from everloop.loop import Loop
+from everloop.profile import ColumnProfile, Profile
 from everloop.sketch import ArmSums
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -150,4 +151,22 @@ def a_version_passed(version: str, champion: str | None, now: datetime = NOON) -
     return e.VersionPassed(
         id=a_fresh_id(), time=now, model="fraud", correlation_id=a_fresh_id(), version=version, champion=champion,
         checks=(), verdict=a_signed_verdict(version, champion),
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------------- for the gate
+
+
+def a_version_created(version: str, now: datetime = NOON) -> e.ModelVersionCreated:
+    """A version whose holdout is the hour after `NOON`, with 1,000 rows; it has a turn of its own."""
+    cut = millis(NOON)
+    files = (e.FileRef(uri="memory://predictions/file", sha256="0" * 64),)
+    rows = e.Snapshot(start=cut - HOUR_MS, end=cut + HOUR_MS, strategy="full", predictions=files, outcomes=files)
+    score = ColumnProfile(name="score", kind="numeric", counts=(0,))
+    return e.ModelVersionCreated(
+        id=a_fresh_id(), time=now, model="fraud", correlation_id=a_fresh_id(), version=version,
+        artifact=e.FileRef(uri=f"memory://model/{version}", sha256="0" * 64), size=50_000, task="binary", recipe="x",
+        features={"amount": "numeric"}, profile=Profile(rows=0, columns=(), score=score), metrics={"roc_auc": 0.9},
+        snapshot=rows, holdout=rows.model_copy(update={"start": cut, "strategy": "holdout"}), train_rows=3000,
+        holdout_rows=1000, cut=cut,
     )  # fmt: skip
