@@ -28,13 +28,18 @@ Build = Callable[[MemoryClient], Process]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One moment beside one effect of one process, counted from the start of the run."""
+    """One moment beside one effect of one process, counted from the start of the run.
+
+    `detail` is the topic or group; `about` names the record or the offsets, so that a point is known again in another
+    run.
+    """
 
     process: str
     effect: Effect
     moment: Moment
     detail: str
     number: int
+    about: str = ""
 
 
 @dataclass
@@ -54,10 +59,13 @@ class Simulation:
         self.crashes: list[Point] = []
         self.running: dict[str, tuple[Process, MemoryClient] | None] = dict.fromkeys(self.builds)
 
-    def settle(self, rounds: int = 10_000) -> None:
-        """Run processes in random order until none has anything to do; `AssertionError` when that never comes."""
+    def settle(self, rounds: int = 10_000, *, without: str | None = None) -> None:
+        """Run processes in random order until none has anything to do; `AssertionError` when that never comes.
+
+        The process `without` stands still meanwhile.
+        """
         for _ in range(rounds):
-            names = list(self.builds)
+            names = [name for name in self.builds if name != without]
             self.random.shuffle(names)
             moved = [self._step(name) for name in names]
             if not any(moved):
@@ -71,8 +79,12 @@ class Simulation:
 
     def kill(self, name: str) -> None:
         """End a process at once: its memberships end, its state is gone."""
-        running = self.running[name]
+        self.evict(name)
         self.running[name] = None
+
+    def evict(self, name: str) -> None:
+        """End the memberships of a process that does not know of it and goes on: a zombie."""
+        running = self.running[name]
         if running is None:
             return
         for group in self.broker.groups.values():
@@ -89,14 +101,16 @@ class Simulation:
             return True
 
     def _start(self, name: str) -> tuple[Process, MemoryClient]:
-        client = self.broker.client(lambda effect, moment, detail: self._meet(name, effect, moment, detail))
+        client = self.broker.client()
+        client.hook = lambda effect, moment, detail: self._meet(
+            Point(name, effect, moment, detail, len(self.points), client.about)
+        )
         self.running[name] = (_Starting(), client)
         process = self.builds[name](client)
         self.running[name] = (process, client)
         return process, client
 
-    def _meet(self, process: str, effect: Effect, moment: Moment, detail: str) -> None:
-        point = Point(process, effect, moment, detail, len(self.points))
+    def _meet(self, point: Point) -> None:
         self.points.append(point)
         if self.crash(point):
             self.crashes.append(point)

@@ -70,6 +70,8 @@ class MemoryClient:
         """See `MemoryLog.client`."""
         self.broker = broker
         self.hook = hook
+        self.about = ""
+        """What the present effect is about, for a hook that wants to know it again."""
 
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has."""
@@ -79,6 +81,7 @@ class MemoryClient:
         """Write all, then acknowledge all; a crash between them leaves records that nobody was told of."""
         offsets = []
         for message in messages:
+            self.about = _about(message)
             self.hook("publish", "before", message.place.topic)
             offsets.append(self.broker.append(message))
             self.hook("publish", "after", message.place.topic)
@@ -97,6 +100,7 @@ class MemoryClient:
 
     def commit_as(self, group: str, offsets: Mapping[Place, int]) -> None:
         """Commit under the name of a group."""
+        self.about = " ".join(f"{place.topic}/{place.partition}:{end}" for place, end in sorted(offsets.items()))
         self.hook("commit", "before", group)
         self.broker.offsets.setdefault(group, {}).update(offsets)
         self.hook("commit", "after", group)
@@ -113,6 +117,11 @@ class MemoryClient:
         joined.members.append(member)
         self.broker.rebalance(joined)
         return member
+
+
+def _about(message: Message) -> str:
+    identity = dict(message.headers).get("ce_id", b"tombstone").decode()
+    return f"{message.place.partition} {message.key!r} {identity}"
 
 
 class MemoryTail:
