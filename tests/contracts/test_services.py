@@ -110,7 +110,7 @@ def test_a_fold_hears_what_its_room_is_listed_with(room: Room) -> None:
 
 
 def folds() -> dict[str, tuple[Sequence[str], Sequence[str]]]:
-    """What is heard and broadcast by each class with `name`, `hears` and `broadcasts` in the adapters of the services, by its room."""
+    """What each fold of the services' adapters hears and is told by broadcast, by its room."""
     found = {}
     for service in LANDED:
         for path in sources(service):

@@ -11,9 +11,10 @@ from everloop.settings import ServiceSettings, variable
 from everloop.topics import ALL
 
 INTRODUCTION = """\
-A service is told everything through its environment, once, at its start; `everloop up` sets all of it. An error names the variable, the rule and the fix, and never the value. Rules of a model are not settings: they are in its
-loop file, whose every key is shown with its default in [`loops/full.yaml`](../loops/full.yaml) and described by
-[its schema](schema/loop.v1.json)."""
+A service is told everything through its environment, once, at its start; `everloop up` sets all of it. An error names
+the variable, the rule and the fix, and never the value. Rules of a model are not settings: they are in its loop file,
+whose every key is shown with its default in [`loops/full.yaml`](../loops/full.yaml) and described by [its
+schema](schema/loop.v1.json)."""
 COMMAND_LINE = (
     ("EVERLOOP_VAR", "Directory of state of the local stack; `./var` when it is not set"),
     ("EVERLOOP_BROKER", "The Kafka that a command talks to, HOST:PORT; that of the running stack when it is not set"),

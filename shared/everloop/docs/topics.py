@@ -8,11 +8,12 @@ from everloop.docs.text import fenced, page, table
 from everloop.topics import ALL, DAY_MS, TOPICS, Topic
 
 INTRODUCTION = """\
-Services know each other only through these topics. They are created from [`topics.py`](../shared/everloop/topics.py) by
-`everloop up`, and a test holds every service to it. A topic's name ends in its version: a change that an older reader cannot take is a new topic.
+Services know each other only through these topics. They are created from [`topics.py`](../shared/everloop/topics.py)
+by `everloop up`, and a test holds every service to it. A topic's name ends in its version: a change that an older
+reader cannot take is a new topic.
 
-An arrow reads *writes to* or *is read by*. Every service also writes `everloop.alerts.v1` and `everloop.dlq.v1`, which
-are left out of the picture."""
+An arrow reads *writes to* or *is read by*. Every service also writes `everloop.alerts.v1` and `everloop.dlq.v1`,
+which are left out of the picture."""
 OUTSIDE = {"cli": "everloop (CLI)", "producers": "your producers", "subscribers": "your subscribers"}
 QUIET = ("everloop.alerts.v1", "everloop.dlq.v1", "everloop.loops.v1", "everloop.clock.v1")
 """What nearly everybody writes or reads hides the flow; these stand in the table alone."""
