@@ -216,7 +216,7 @@ def test_the_first_version_has_no_champion_to_beat() -> None:
     ],
 )
 def test_each_limit_refuses_alone(other: dict[str, object], failed: str) -> None:
-    refused = a_gate_that_measures().measured(figures(**other))
+    refused = a_gate_that_measures().measured(Figures.model_validate({**figures().model_dump(), **other}))
     assert isinstance(refused, e.VersionRefused)
     assert refused.failed == (failed,)
 

@@ -36,6 +36,10 @@ def private_key(settings: GatekeeperSettings) -> PrivateKey:
 
 
 def child_jobs(settings: GatekeeperSettings) -> ChildJobs:
-    """Measuring as child processes of this one. They see where artifacts lie, and nothing else of our environment."""
+    """Measuring as child processes of this one. They see where artifacts lie, and nothing else of our environment.
+
+    One thread, as where a request is scored: else the champion's latency would not be comparable with the candidate's.
+    """
     commands = {kind.__name__: [sys.executable, "-m", module] for kind, module in JOBS.items()}
-    return ChildJobs(commands, settings.jobs, environment={"EVERLOOP_VAR": str(settings.var.absolute())})
+    environment = {"EVERLOOP_VAR": str(settings.var.absolute()), "OMP_NUM_THREADS": "1"}
+    return ChildJobs(commands, settings.jobs, environment=environment)

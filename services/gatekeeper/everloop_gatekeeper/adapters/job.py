@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 PROBE_SHARE: Final = 0.5
 """Share of the job's time that the candidate may take to be loaded and timed."""
 Columns = Mapping[str, Sequence[object]]
+Probe = Callable[[Path, str, Columns, float], ProbeResult]
+"""Loads and times a file where it can do no harm: path, digest, sample rows, wall seconds."""
 Millis = NDArray[np.float64]
 
 
@@ -73,7 +75,7 @@ class Holdout:
         return {name: values[max(0, self.rows - rows) :] for name, values in self.columns.items()}
 
 
-def run(spec: CheckSpec, store: ArtifactStore) -> Figures:
+def run(spec: CheckSpec, store: ArtifactStore, probe: Probe = probe_in_child) -> Figures:
     """Measure. A candidate that may not be loaded is a figure; a champion or rows that cannot be read raise.
 
     Raises `InvalidError`: a file is missing, the champion's bytes are not those of its verdict, labels are unusable.
@@ -87,7 +89,7 @@ def run(spec: CheckSpec, store: ArtifactStore) -> Figures:
         return Figures(size=0, reason=error.reason, message=str(error))
     held = _holdout(spec, store)
     watch.lap("rows")
-    probed, champion = _probe_and_prepare(spec, data, held, store)
+    probed, champion = _probe_and_prepare(spec, data, held, store, probe)
     watch.lap("probe")
     if not probed.ok:
         return Figures(size=len(data), reason=probed.reason, message=probed.message, seconds=watch.laps)
@@ -125,14 +127,14 @@ def _entities(rows: pd.DataFrame) -> NDArray[np.object_]:
 
 
 def _probe_and_prepare(
-    spec: CheckSpec, data: bytes, held: Holdout, store: ArtifactStore
+    spec: CheckSpec, data: bytes, held: Holdout, store: ArtifactStore, probe: Probe
 ) -> tuple[ProbeResult, Scorer | None]:
     """Probe the candidate in a child; meanwhile load the champion, whose bytes are proven, or at least libraries."""
     sample = held.newest(spec.latency_rows)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
         path = Path(folder).resolve() / "candidate"
         path.write_bytes(data)
-        probing = pool.submit(probe_in_child, path, spec.artifact.sha256, sample, spec.timeout_s * PROBE_SHARE)
+        probing = pool.submit(probe, path, spec.artifact.sha256, sample, spec.timeout_s * PROBE_SHARE)
         importlib.import_module("skops.io")  # costs seconds, also where there is no champion to load
         champion = _champion(spec.champion, spec.task, store) if spec.champion else None
         return probing.result(), champion
