@@ -54,9 +54,14 @@ def door(settings: Settings) -> int:
     """Run the door: HTTP in a thread, heartbeats in this one; the exit code."""
     logs.configure("ingest", settings.replica)
     health = Health()
-    app = service_app("ingest", metrics=health.metrics, ready=health.why_not_ready, alive=health.why_not_alive)
     limits = Limits(settings.gather_ms / 1000, settings.answer_s, settings.backlog_rows)
     publisher = Publisher(_connect(settings, "ingest-door"), health.metrics, limits)
+    app = service_app(
+        "ingest",
+        metrics=health.metrics,
+        ready=lambda: health.why_not_ready() or publisher.why_not_ready(),
+        alive=health.why_not_alive,
+    )
     beater = Beater(_connect(settings, "ingest-beats"), replica=settings.replica, wall=now, metrics=health.metrics)
     add_routes(app, Door(publisher, lambda: beater.world.loops, now, health.metrics))
     server = serve_in_thread(app, settings.http_port, settings.http_host)

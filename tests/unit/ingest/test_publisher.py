@@ -97,10 +97,10 @@ def test_while_the_broker_is_silent_nobody_waits_twice() -> None:
             await publisher.publish([RECORD], 1)
         with pytest.raises(BrokerGoneError, match="does not answer"):
             await publisher.publish([RECORD], 1)
+        assert publisher.why_not_ready() is not None
         log.gate.set()
         await publisher.close()
-        await publisher.publish([RECORD], 1)
+        assert publisher.why_not_ready() is None
 
-    with pytest.raises(BrokerGoneError):
-        asyncio.run(run())
+    asyncio.run(run())
     assert log.calls == [1]

@@ -78,6 +78,10 @@ class Publisher:
             self._stalled = True
             raise BrokerGoneError("the broker has not acknowledged in time") from None
 
+    def why_not_ready(self) -> str | None:
+        """Say that the broker is silent; None while it answers."""
+        return "the broker, which does not acknowledge" if self._stalled else None
+
     async def close(self) -> None:
         """Write what waits, then let the thread go."""
         if self._writer is not None:
