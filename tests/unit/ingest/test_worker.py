@@ -74,10 +74,11 @@ EXPECTED_PREDICTIONS = Counter([*NAMES, "b0", "b1"])
 
 def _archived(broker: MemoryLog, store: MemoryStore, kind: str) -> Counter[str]:
     manifests = [event for event in said(broker, topics.ARCHIVE, ManifestCommitted) if event.kind == kind]
-    once = {event.id: event for event in manifests}.values()
-    tables = [pq.read_table(io.BytesIO(store.fetch(event.uri, event.sha256))) for event in once]
-    assert [table.num_rows for table in tables] == [event.rows for event in once]
-    assert sum(coverage.rows for event in once for coverage in event.coverage) == sum(event.rows for event in once)
+    tables = [pq.read_table(io.BytesIO(store.fetch(event.uri, event.sha256))) for event in manifests]
+    assert [table.num_rows for table in tables] == [event.rows for event in manifests]
+    assert sum(coverage.rows for event in manifests for coverage in event.coverage) == sum(
+        event.rows for event in manifests
+    )
     return Counter(name for table in tables for name in table["prediction_id"].to_pylist())
 
 
@@ -175,6 +176,20 @@ def test_rows_that_wait_survive_a_crash() -> None:
     assert _archived(simulation.broker, worker.store, "predictions") == Counter(["t0", "t1"])
 
 
+def test_a_record_repeated_after_a_restart_is_archived_once() -> None:
+    worker = Worker(linger_ms=0)
+    simulation = Simulation(worker.builds())
+    log = simulation.client()
+    apply_loop(log)
+    for _ in range(2):
+        write(log, topics.PREDICTIONS, 0, some_predictions("t0"))
+        simulation.settle()
+        simulation.kill("archive")
+    write(log, topics.PREDICTIONS, 0, some_predictions("t1"))
+    simulation.settle()
+    assert _archived(simulation.broker, worker.store, "predictions") == Counter(["t0", "t1"])
+
+
 def test_a_label_finds_its_prediction_wherever_both_were_put() -> None:
     simulation = Simulation(Worker().builds())
     log = simulation.client()
@@ -216,12 +231,23 @@ def test_heartbeats_wait_for_all_sources_and_follow_the_rows() -> None:
     assert len(passed) >= topics.OUTCOMES.partitions
     assert {event.partition for event in passed} == set(range(4))
     assert all(event.clocks == {"*": NOON_MS, "fraud": 7} for event in passed)
-    number = next(
-        number for number, event in places(simulation.broker, topics.OUTCOMES) if isinstance(event, OutcomesJoined)
-    )
-    kinds = [type(event) for at, event in places(simulation.broker, topics.OUTCOMES) if at == number]
-    assert kinds[0] is OutcomesJoined
-    assert kinds[-1] is HeartbeatPassed
+
+
+def test_a_heartbeat_never_overtakes_the_rows_before_it() -> None:
+    simulation = Simulation(Worker().builds())
+    log = simulation.client()
+    names = [f"t{number}" for number in range(30)]
+    write(log, topics.PREDICTIONS, 0, some_predictions(*names))
+    write(log, topics.LABELS, 0, some_labels(1.0, *names))
+    beat(log)
+    simulation.settle()
+    for topic in (topics.KEYS, topics.OUTCOMES):
+        for number in range(topic.partitions):
+            beats = [
+                isinstance(event, HeartbeatPassed) for at, event in places(simulation.broker, topic) if at == number
+            ]
+            assert beats == sorted(beats)
+            assert set(beats) == {False, True}
 
 
 @pytest.mark.parametrize(
