@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
 import structlog
@@ -90,7 +92,9 @@ def run_polling(
             service.close()
     except Exception as error:  # noqa: BLE001 -- whatever an adapter raises ends the process before the commit (rule 12)
         message = str(error) if isinstance(error, EverloopError) else ""
-        logger.error("service_failed", error=type(error).__name__, message=message, exit=RESTART)  # noqa: TRY400 -- one line
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+        logger.error("service_failed", error=type(error).__name__, message=message, where=where, exit=RESTART)  # noqa: TRY400 -- one line
         return RESTART
     logger.info("stopped")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from everloop.hosting import Health, Process, run_polling
 from everloop.http import serve_in_thread, service_app
@@ -25,20 +26,29 @@ def run_rooms(name: str, settings: ServiceSettings, build: Callable[[KafkaLog], 
     return run_polling(build(log), health=health)
 
 
-def run_fold(name: str, settings: ServiceSettings, fold: Fold) -> int:
-    """Run one room on the Faust carrier until a signal; the exit code."""
-    from everloop.runtime.faust_carrier import FaustCarrier  # noqa: PLC0415 -- control services do not install Faust
+def run_folds(name: str, settings: ServiceSettings, build: Callable[[Health], Sequence[Fold]]) -> int:
+    """Run the data rooms of one process on the Faust carrier until a signal; the exit code."""
+    from everloop.runtime.faust_carrier import FaustCarrier, run  # noqa: PLC0415 -- control services are without Faust
 
     health = _open(name, settings)
-    carrier = FaustCarrier(
-        fold,
-        settings.broker,
-        replica=settings.replica,
-        data=settings.var / "faust" / f"{name}-{settings.replica}",
-        progress=health.progress,
-        ready=health.is_ready,
-    )
-    carrier.run()
+    folds = build(health)
+    waiting = {fold.name for fold in folds}
+
+    def ready(fold: str) -> None:
+        waiting.discard(fold)
+        if not waiting:
+            health.is_ready()
+
+    data = settings.var / "faust" / f"{name}-{settings.replica}"
+    run(
+        [
+            FaustCarrier(
+                fold, settings.broker, replica=settings.replica, data=data,
+                progress=health.progress, ready=partial(ready, fold.name),
+            )
+            for fold in folds
+        ]
+    )  # fmt: skip
     return 0
 
 

@@ -10,7 +10,7 @@ from everloop.jobs import ChildJobs
 from everloop.runtime.control import ControlService
 from everloop.runtime.data import DataService
 from everloop.runtime.kafka_log import KafkaLog
-from everloop.wiring import run_fold, run_rooms, wall
+from everloop.wiring import run_folds, run_rooms, wall
 from everloop_drift.adapters import MergeFold, WindowsFold
 from everloop_drift.domain.judging import State
 from everloop_drift.handlers import decider
@@ -19,7 +19,7 @@ from everloop_drift.settings import DriftSettings
 
 def windows(settings: DriftSettings) -> int:
     """Rows to partial windows, on Faust."""
-    return run_fold("drift-windows", settings, WindowsFold(wall))
+    return run_folds("drift-windows", settings, lambda _: [WindowsFold(wall)])
 
 
 def judge(settings: DriftSettings) -> int:

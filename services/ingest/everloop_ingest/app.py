@@ -8,9 +8,9 @@ from everloop import logs
 from everloop.artifacts import FolderStore
 from everloop.hosting import Health, run_polling
 from everloop.http import serve_in_thread, service_app
-from everloop.runtime.data import DataService, Fold
+from everloop.runtime.data import Fold
 from everloop.runtime.kafka_log import KafkaLog
-from everloop.runtime.log import Log
+from everloop.wiring import run_folds
 from everloop_ingest.adapters.archives import ArchiveFold
 from everloop_ingest.adapters.beats import Beater, Patient
 from everloop_ingest.adapters.door import Door, add_routes
@@ -37,17 +37,8 @@ def folds(settings: Settings, health: Health) -> tuple[Fold, ...]:
 
 
 def worker(settings: Settings) -> int:
-    """Run the worker on the carrier that polls; the exit code."""
-    logs.configure("ingest-worker", settings.replica)
-    health = Health()
-    serve_in_thread(
-        service_app("ingest-worker", metrics=health.metrics, ready=health.why_not_ready, alive=health.why_not_alive),
-        settings.http_port,
-        settings.http_host,
-    )
-    log: Log = _connect(settings, "ingest-worker")
-    services = [DataService(fold, log, replica=settings.replica) for fold in folds(settings, health)]
-    return run_polling(services, health=health, poll_s=POLL_S * len(services))
+    """Run the worker on the Faust carrier; the exit code."""
+    return run_folds("ingest-worker", settings, lambda health: folds(settings, health))
 
 
 def door(settings: Settings) -> int:

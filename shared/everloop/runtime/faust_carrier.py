@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 import faust
 import structlog
 from faust.types import TP
-from mode import Worker
 
 from everloop.errors import FatalError
 from everloop.runtime.broadcast import Broadcast
@@ -29,6 +28,7 @@ from everloop.runtime.log import Message, Place, Record
 
 EXIT_RESTART = 70
 IDLE_S = 0.05
+HELD_S = 1.0
 LIMIT = 2_000
 BROADCAST_EVERY_S = 0.2
 SETTINGS: dict[str, Any] = {
@@ -71,6 +71,13 @@ class Pending:
         self.events.setdefault(place, []).append(event)
         self.fresh += 1
         self.last_s = now_s
+
+    def is_due(self, now_s: float) -> bool:
+        """Fresh events when nothing came for 50 ms or there are many; those that a fold holds back, each second."""
+        quiet = now_s - self.last_s
+        if self.fresh:
+            return quiet >= IDLE_S or self.fresh >= LIMIT
+        return quiet >= HELD_S and any(self.events.values())
 
     def release(self, ends: Mapping[Place, int]) -> list[Any]:
         """Take out the events below the ends: they may be acknowledged."""
@@ -119,15 +126,13 @@ class FaustCarrier:
         self.app.task(self._flushing)
         self.app.task(self._listening)
 
-    def run(self) -> None:
-        """Run until a signal; never returns normally while there is work."""
+    def open(self) -> None:
+        """Connect what reads state and broadcasts."""
         self.data.mkdir(parents=True, exist_ok=True)
         self.log = KafkaLog(self.address, client_id=f"{self.group}.{self.replica}")
         self.broadcast = Broadcast(self.log, self.fold.broadcasts, f"{self.group}.broadcast.{self.replica}")
         if hasattr(self.fold, "refresh"):
             self.fold.refresh = self._hear_broadcasts
-        worker = faust.Worker(self.app, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
-        _run(worker)
 
     async def _agent(self, stream: Any) -> None:  # noqa: ANN401 -- Faust types streams by their values, ours are raw bytes
         stream.enable_acks = False
@@ -156,9 +161,7 @@ class FaustCarrier:
         """Flush when nothing came for 50 ms, or when enough waits."""
         while True:
             await asyncio.sleep(IDLE_S / 2)
-            waiting = self.pending.fresh
-            idle = time.monotonic() - self.pending.last_s >= IDLE_S
-            if self.ready and waiting and (idle or waiting >= LIMIT):
+            if self.ready and self.pending.is_due(time.monotonic()):
                 try:
                     await self._flush()
                 except asyncio.CancelledError:
@@ -170,7 +173,7 @@ class FaustCarrier:
     async def _flush(self) -> None:
         """Publish, wait for every acknowledgement, acknowledge the events, commit."""
         pending, positions = self.pending, dict(self.expected)
-        pending.fresh = 0
+        pending.fresh, pending.last_s = 0, time.monotonic()
         messages = self.fold.flush()
         ends = committable(self.fold, positions)
         await self._publish(messages)
@@ -230,8 +233,14 @@ def _assignment(app: Any) -> set[TP]:  # noqa: ANN401 -- Faust's app
     return set(app.consumer.assignment())
 
 
-def _run(worker: Worker) -> None:
-    worker.execute_from_commandline()
+def run(carriers: Sequence[FaustCarrier]) -> None:
+    """Run these rooms in one process and one event loop until a signal."""
+    for carrier in carriers:
+        carrier.open()
+    first, *others = (carrier.app for carrier in carriers)
+    faust.Worker(
+        first, *others, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True
+    ).execute_from_commandline()
 
 
 def _die(what: str, error: BaseException) -> NoReturn:
