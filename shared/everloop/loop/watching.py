@@ -13,7 +13,7 @@ Test = Literal["psi", "ks", "chi_square", "jensen_shannon", "wasserstein"]
 FeatureKind = Literal["numeric", "categorical"]
 
 P_VALUE_TESTS: frozenset[Test] = frozenset({"ks", "chi_square"})
-"""Their limit is a p-value: drift is at or below it. The other tests are distances: drift is above the limit."""
+"""Their limit is a p-value: drift is below it. The other tests are distances: drift is at or above the limit."""
 
 LIMITS: dict[Test, float] = {
     "psi": 0.2,
@@ -84,9 +84,9 @@ class Labels(Part):
 
 
 class Limit(Part):
-    """One test and its limit. psi, jensen_shannon and wasserstein are distances: drift is above the limit.
+    """One test and its limit. psi, jensen_shannon and wasserstein are distances: drift is at or above the limit.
 
-    ks and chi_square are p-values: drift is at or below it.
+    ks and chi_square are p-values: drift is below it.
     """
 
     test: Test = standard("psi", description="How the distance between a window and the reference is measured.")
@@ -115,7 +115,7 @@ class Limit(Part):
 
     @property
     def is_p_value(self) -> bool:
-        """Whether drift is at or below the limit (a p-value) instead of above it (a distance)."""
+        """Whether drift is below the limit (a p-value) instead of at or above it (a distance)."""
         return self.test in P_VALUE_TESTS
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
@@ -34,12 +34,14 @@ class KafkaLog:
         self.static = static
         self.counts: dict[str, int] = {}
         self.committers: dict[str, KafkaConsumer] = {}
-        self.producer = KafkaProducer(
-            **self.common, client_id=client_id, acks="all", max_request_size=MAX_REQUEST,
-            allow_auto_create_topics=False, delivery_timeout_ms=30_000, request_timeout_ms=20_000,
-        )  # fmt: skip
-        self.reader = self._consumer(None)
-        self.admin: KafkaAdminClient | None = None
+        try:
+            self.producer = KafkaProducer(
+                **self.common, client_id=client_id, acks="all", max_request_size=MAX_REQUEST,
+                allow_auto_create_topics=False, delivery_timeout_ms=30_000, request_timeout_ms=20_000,
+            )  # fmt: skip
+            self.reader = self._consumer(None)
+        except KafkaError as error:
+            raise FatalError(f"no Kafka answers at {address}: {type(error).__name__}") from error
 
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has. Raises `FatalError` when there is no such topic."""
@@ -128,7 +130,7 @@ class KafkaTail:
         found = [record for place, end in ends.items() for record in self._fetched(place, end)]
         deadline = time.monotonic() + READ_S
         while any(self.positions[place] < end for place, end in ends.items()):
-            polled = self.consumer.poll(timeout_ms=100)
+            polled = _poll(self.consumer, 100)
             for partition, records in polled.items():
                 place = Place(partition.topic, partition.partition)
                 self.ahead[place] += [_record(record) for record in records]
@@ -182,7 +184,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyt
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The next records of the held places."""
-        polled = self.consumer.poll(timeout_ms=int(timeout_s * 1000))
+        polled = _poll(self.consumer, int(timeout_s * 1000))
         return [_record(record) for records in polled.values() for record in records]
 
     def assignment(self) -> Assignment:
@@ -202,6 +204,14 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyt
     def close(self) -> None:
         """Leave the group."""
         self.consumer.close()
+
+
+def _poll(consumer: KafkaConsumer, timeout_ms: int) -> Mapping[TopicPartition, Sequence[object]]:
+    try:
+        polled: Mapping[TopicPartition, Sequence[object]] = consumer.poll(timeout_ms=timeout_ms)
+    except KafkaError as error:
+        raise FatalError(f"records could not be fetched: {type(error).__name__}") from error
+    return polled
 
 
 def _commit(consumer: KafkaConsumer, offsets: Mapping[Place, int]) -> None:
