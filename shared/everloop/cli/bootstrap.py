@@ -53,9 +53,9 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter per option
     rows = read_csv(data, rules.columns, rules.features)
     typer.echo(f"{data}: {len(rows.ids)} rows, {len(rows.features)} features: {', '.join(rows.features)}")
     with session.connect(broker, var) as log:
-        apply_rules(log, rules, session)
         if model_clock:
             move_clock(log, rules, rows)
+        apply_rules(log, rules, session)
         feed(ingest or stack_ingest(var), rules, rows)
         follow(log, ask(log, rules.model, session), session, timeout)
 

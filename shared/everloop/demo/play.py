@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 from everloop import topics
 from everloop.demo.scenario import FLIPPED, FLIPPED_AT, Scenario
 from everloop.demo.view import Scene
+from everloop.errors import FatalError
 from everloop.events import LoopApplied, TrainingRequested
 from everloop.loop import Loop, loop_digest
+from everloop.replay.bootstrap import Bootstrap
 from everloop.replay.lockstep import LockStep, publish_on
 from everloop.replay.rows import Labels
 from everloop.runtime.log import Log
@@ -37,14 +40,21 @@ class Play:
             self.window(number)
 
     def first_champion(self) -> None:
-        """Rules, the model's own clock, history, and a version trained from it."""
+        """The model's own clock, rules, history, and a version trained from it. Raises `FatalError` without one.
+
+        The clock comes first: a control service that knew the model under the clock of all would not go back in time.
+        """
         self.scene.title = "first champion"
-        apply(self.log, self.loop)
         self.lock.begin(self.scenario.first)
+        apply(self.log, self.loop)
+        self.lock.client.quiescence.wait()
         rows = self.scenario.history()
         self.lock.history(rows, rows.labelled(self.delay_ms))
-        request(self.log, self.loop.model, self.scenario.first, bootstrap=True)
+        told = Bootstrap(request(self.log, self.loop.model, self.scenario.first, bootstrap=True))
+        self.scene.also = told.hear
         self.lock.step(self.scenario.start)
+        if told.failure or not told.ended:
+            raise FatalError(f"there is no first champion: {told.failure or told.stage}")
 
     def window(self, number: int) -> None:
         """Rows of the window and the labels of the one before; its end and grace; decisions."""
@@ -68,8 +78,9 @@ def apply(log: Log, loop: Loop) -> None:
     publish_on(log, topics.LOOPS, applied)
 
 
-def request(log: Log, model: str, now: datetime, *, recipe: str | None = None, bootstrap: bool = False) -> None:
+def request(log: Log, model: str, now: datetime, *, recipe: str | None = None, bootstrap: bool = False) -> UUID:
     """Ask for a training run, as `everloop train` and `everloop bootstrap` do; `now` is the model's control clock."""
     name = f"{model}/{BY}/{recipe}/{bootstrap}/{now.isoformat()}"
     asked = TrainingRequested.named(name, now, model, by=BY, recipe=recipe, bootstrap=bootstrap)
     publish_on(log, topics.COMMANDS, asked.model_copy(update={"correlation_id": asked.id}))
+    return asked.id
