@@ -90,7 +90,8 @@ integration: setup ## Adapters against the real thing
 e2e: setup ## The whole stack as processes, from a prediction to a promoted champion
 	$(PYTEST) tests/e2e -m "not soak" $(ARGS)
 
-docs: setup ## The documentation: complete, its links resolve, its snippets run
+docs: setup ## Write the generated pages anew; then the documentation: complete, its links resolve, its snippets run
+	$(BIN)/python -m everloop.docs
 	$(PYTEST) tests/docs $(ARGS)
 
 soak: setup ## Many minutes of faults, with the books balanced at the end
