@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
+from operator import itemgetter
 from typing import Literal
 
 from everloop import topics
@@ -61,30 +62,36 @@ class Merge:
         return None if None in marks else min(mark for mark in marks if mark is not None)
 
     def due(self, loop: Loop, profiles: Mapping[str, Profile]) -> Iterator[WindowClosed]:
-        """The windows of one model that are complete and were not closed before, in order of their ends."""
-        for kind, topic in KINDS:
-            mark = self.watermark(loop.model, topic)
-            slack = loop.windows.grace if kind == "inputs" else loop.labels.horizon
-            every = milliseconds(loop.windows.every.total_seconds())
-            start = self.closed.get((loop.model, kind), self._first(loop.model))
-            while (
-                mark is not None and start is not None and start + every + milliseconds(slack.total_seconds()) <= mark
-            ):
-                yield self._close(loop, kind, start, start + every, profiles)
-                start += every
-                self.closed[loop.model, kind] = start
+        """The windows of one model that are complete and were not closed before, in order of their closing times.
 
-    def _first(self, model: str) -> int | None:
-        return min((key.start for key in self.partials if key.model == model), default=None)
+        A window never overtakes one of the other kind that should have closed before it: which of two topics was read
+        first must not decide the order of what is judged.
+        """
+        every = milliseconds(loop.windows.every.total_seconds())
+        while opens := self._opens(loop.model):
+            closes, kind, topic = min(
+                ((opens[kind] + every + _slack(loop, kind), kind, topic) for kind, topic in KINDS), key=itemgetter(0, 1)
+            )
+            mark = self.watermark(loop.model, topic)
+            if mark is None or mark < closes:
+                return
+            yield self._close(loop, kind, opens[kind], opens[kind] + every, profiles)
+            self.closed[loop.model, kind] = opens[kind] + every
+
+    def _opens(self, model: str) -> dict[Kind, int]:
+        """Where the next window of each kind begins (ms); empty before the first row."""
+        first = min((key.start for key in self.partials if key.model == model), default=None)
+        found = {kind: self.closed.get((model, kind), first) for kind, _ in KINDS}
+        known = {kind: start for kind, start in found.items() if start is not None}
+        return known if len(known) == len(KINDS) else {}
 
     def _close(self, loop: Loop, kind: Kind, start: int, end: int, profiles: Mapping[str, Profile]) -> WindowClosed:
         keys = sorted(key for key in self.partials if (key.model, key.start, key.end) == (loop.model, start, end))
         arms = [self._arm(key, kind, profiles[key.version]) for key in keys if key.version in profiles]
         filled = tuple(arm for arm in arms if arm.rows)
-        slack = loop.windows.grace if kind == "inputs" else loop.labels.horizon
         return WindowClosed.named(
             f"{loop.model}/{kind}/{start}/{end}/0",
-            datetime.fromtimestamp(end / 1000, UTC) + slack,
+            datetime.fromtimestamp((end + _slack(loop, kind)) / 1000, UTC),
             loop.model,
             kind=kind,
             start=start,
@@ -103,6 +110,12 @@ class Merge:
             return _inputs(key, inputs, sums, profile)
         scored = (LabelledScores.from_plain(_mapping(part["labelled"])) for part in parts)
         return _outcomes(key, reduce(LabelledScores.merge, scored, LabelledScores.empty()), sums, profile)
+
+
+def _slack(loop: Loop, kind: Kind) -> int:
+    """How long after its end a window waits (ms): the grace, or the horizon of labels."""
+    slack = loop.windows.grace if kind == "inputs" else loop.labels.horizon
+    return milliseconds(slack.total_seconds())
 
 
 def _inputs(key: Key, sketch: Sketch, sums: ArmSums, profile: Profile) -> ArmWindow:
