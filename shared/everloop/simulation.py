@@ -77,6 +77,14 @@ class Simulation:
         """A connection for the test itself; it never crashes."""
         return self.broker.client()
 
+    def connect(self, name: str) -> MemoryClient:
+        """A connection of the process `name`, whose effects are points; for one that the test runs by itself."""
+        client = self.broker.client()
+        client.hook = lambda effect, moment, detail: self._meet(
+            Point(name, effect, moment, detail, len(self.points), client.about)
+        )
+        return client
+
     def kill(self, name: str) -> None:
         """End a process at once: its memberships end, its state is gone."""
         self.evict(name)
@@ -101,10 +109,7 @@ class Simulation:
             return True
 
     def _start(self, name: str) -> tuple[Process, MemoryClient]:
-        client = self.broker.client()
-        client.hook = lambda effect, moment, detail: self._meet(
-            Point(name, effect, moment, detail, len(self.points), client.about)
-        )
+        client = self.connect(name)
         self.running[name] = (_Starting(), client)
         process = self.builds[name](client)
         self.running[name] = (process, client)

@@ -144,7 +144,7 @@ class ControlService(Generic[S]):
     def _prime_heard(self) -> None:
         """Validity of the journals that are heard: read from the start to the committed offset, hand on nothing."""
         journals = {topic.name for topic in self.room.hears if topic.journal}
-        places = [place for place in self.assigned.places if place.topic in journals]
+        places = [place for place in sorted(self.assigned.places) if place.topic in journals]
         tail = self.log.tail()
         tail.seek(dict.fromkeys(places, 0))
         self.heard = {place: Validity() for place in places}

@@ -117,7 +117,7 @@ class DataService:
         self.assigned = assigned
         self.positions = {}
         self.waiting = 0
-        committed = self.log.committed(self.group, assigned.places)
+        committed = self.log.committed(self.group, sorted(assigned.places))  # a set has another order in each process
         self.done = dict(committed)
         self.fold.restore(self.log, committed)
         self.consumer.rewind(committed)
