@@ -59,8 +59,15 @@ class Windows(Part):
     )
     rows: Count | None = Field(
         default=None,
-        description="Close a window at the first boundary of `every` where it has this many rows. Default: by time.",
+        description="Close a window at the first boundary of `every` where it has this many rows. "
+        "It is not supported yet, and refused. Default: by time.",
     )
+
+    @field_validator("rows")
+    @classmethod
+    def _not_yet(cls, rows: int | None) -> None:
+        if rows is not None:
+            raise RuleError(rule="is not supported yet", fix="remove windows.rows: windows are cut by time")
 
     @field_validator("grace")
     @classmethod

@@ -39,7 +39,6 @@ owner: {team: risk, alerts: [topic]}
 
 GOOD = {
     "nothing more": "",
-    "by rows": "windows: {rows: 2000}",
     "a key called on": "train:\n  on: [schedule]\n  schedule: '0 3 * * MON-FRI'",
     "only by command": "train: {on: []}",
     "all rows": "train: {data: {full: true}}",
@@ -74,6 +73,7 @@ BAD = [
     ("windows: {every: 1m}", 6, "windows.grace", "the default is too long", False),
     ("windows: {min_rows: '500'}", 6, "windows.min_rows", '"500" should be a whole number without quotes', True),
     ("windows: {min_rows: true}", 6, "windows.min_rows", "true should be a whole number", True),
+    ("windows: {rows: 2000}", 6, "windows.rows", "2000 is not supported yet", False),
     ("windows: {rows: 0}", 6, "windows.rows", "0 should be greater than or equal to 1", True),
     ("labels: {horizon: -1h}", 6, "labels.horizon", "is not a duration", True),
     ("train: {on: [drift, schedule]}", 6, "train.schedule", "does not agree with train.on", False),
