@@ -19,8 +19,14 @@ from everloop.runtime.log import Log, Place, Record, places_of
 class Clock:
     """A clock record and where it stands: the place and offset name the ticks that it makes."""
 
-    name: str
+    place: Place
+    offset: int
     moved: ClockMoved
+
+    @property
+    def name(self) -> str:
+        """Names the record."""
+        return f"{self.place.topic}/{self.place.partition}/{self.offset}"
 
 
 class Broadcast:
@@ -78,8 +84,7 @@ class World:
             case LoopApplied():
                 self.loops[event.model] = Loop.from_payload(event.loop)
             case ClockMoved():
-                name = f"{record.place.topic}/{record.place.partition}/{record.offset}"
-                self.clocks[event.model] = Clock(name, event)
+                self.clocks[event.model] = Clock(record.place, record.offset, event)
             case Event():
                 self.facts[event.model] = fold(self.facts.get(event.model, Facts()), event)
 

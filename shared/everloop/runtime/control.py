@@ -51,12 +51,16 @@ class ModelJournal(Generic[S]):
 
 @dataclass
 class Held(Generic[S]):
-    """One held partition of the own journal: its models, and the valid events whose short work is not done yet."""
+    """One held partition of the own journal: its models, and the valid events whose short work is not done yet.
+
+    `ticked` is the offset of `clock` below which models with a clock of their own have had their ticks.
+    """
 
     validity: Validity = field(default_factory=Validity)
     models: dict[str, ModelJournal[S]] = field(default_factory=dict)
     position: int = 0
     undone: dict[int, tuple[Event, S]] = field(default_factory=dict)
+    ticked: int = 0
 
 
 class ControlService(Generic[S]):
@@ -88,6 +92,8 @@ class ControlService(Generic[S]):
         self.broadcast = Broadcast(log, names, f"everloop.{room.name}.broadcast.{replica}")
         self.consumer = log.consumer(f"everloop.{room.name}", [room.journal.name, *(t.name for t in room.hears)])
         self.tail = log.tail()
+        self._ticked = f"everloop.{room.name}.ticks"
+        """Ticks of replayed clocks that were answered: the next holder must not answer them again on newer facts."""
 
     def step(self, timeout_s: float = 0.0) -> bool:
         """One round: broadcasts and ticks, deliveries, ended jobs, leases."""
@@ -125,8 +131,9 @@ class ControlService(Generic[S]):
         for lost in self.held.keys() - mine:
             self._let_go(lost)
         self._prime_heard()
+        ticked = self.log.committed(self._ticked, [Place(topics.CLOCK.name, number) for number in mine])
         for number in mine - self.held.keys():
-            self.held[number] = Held()
+            self.held[number] = Held(ticked=ticked[Place(topics.CLOCK.name, number)])
         self._seek()
         done = self.log.committed(f"everloop.{self.room.name}", map(self._journal, mine))
         for number in mine:
@@ -309,11 +316,17 @@ class ControlService(Generic[S]):
     def _tick(self, model: str, number: int, clock: Clock) -> bool:
         journal = self.held[number].models.setdefault(model, ModelJournal(self.room.initial()))
         moment = (clock.moved.control, clock.moved.round)
-        if journal.ticked is not None and moment <= journal.ticked:
+        own = clock.moved.model == model
+        if (journal.ticked is not None and moment <= journal.ticked) or (
+            own and clock.offset < self.held[number].ticked
+        ):
             return False
         journal.ticked = moment
         tick = Tick.named(f"{clock.name}/{model}", clock.moved.control, model)
-        return self._handle(tick, clock.moved.control, self.world.facts.get(model, Facts()))
+        said = self._handle(tick, clock.moved.control, self.world.facts.get(model, Facts()))
+        if own:
+            self.log.commit_as(self._ticked, {clock.place: clock.offset + 1})
+        return said
 
     # ------------------------------------------------------------------------------------------------------- jobs
 
