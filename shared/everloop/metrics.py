@@ -37,6 +37,7 @@ Name = Literal[
     "everloop_last_step_seconds",
     "everloop_ready",
     "everloop_events_total",
+    "everloop_void_records_total",
     "everloop_windows_total",
     "everloop_jobs_total",
     "everloop_scored_rows_total",
@@ -50,7 +51,8 @@ LABELS: Final[Mapping[Label, frozenset[str]]] = {
     "model": frozenset(),  # known from `loops`: see `Metrics.know`
     "reason": frozenset({
         "null_value", "malformed", "shape", "unknown_type", "conflicting_duplicate", "handler_failed", "horizon",
-        "backlog", "broker", "unknown_model", "too_large", "no_champion", "digest_mismatch", "other",
+        "backlog", "broker", "unknown_model", "misplaced", "model_stopped", "too_large", "no_champion",
+        "digest_mismatch", "other",
     }),
     "kind": frozenset({"predictions", "labels", "outcomes", "inputs", "bootstrap", "training", "checks"}),
     "route": frozenset({
@@ -93,6 +95,7 @@ METRICS: Final[Mapping[Name, Metric]] = {
     "everloop_last_step_seconds": Metric("gauge", "When the main loop last went round, in seconds since 1970"),
     "everloop_ready": Metric("gauge", "1 when the service is ready, else 0"),
     "everloop_events_total": Metric("counter", "Events said", ("event",)),
+    "everloop_void_records_total": Metric("counter", "Journal records that lost against another writer", ("topic",)),
     "everloop_windows_total": Metric("counter", "Windows closed", ("kind", "model")),
     "everloop_jobs_total": Metric("counter", "Long work that ended", ("kind", "outcome")),
     "everloop_scored_rows_total": Metric("counter", "Rows scored", ("model", "arm", "outcome")),

@@ -9,6 +9,7 @@ from functools import partial
 from everloop.hosting import Health, Process, run_polling
 from everloop.http import serve_in_thread, service_app
 from everloop.logs import configure
+from everloop.metrics import Metrics
 from everloop.runtime.data import Fold
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.settings import ServiceSettings
@@ -19,11 +20,11 @@ def wall() -> datetime:
     return datetime.now(UTC)
 
 
-def run_rooms(name: str, settings: ServiceSettings, build: Callable[[KafkaLog], Sequence[Process]]) -> int:
+def run_rooms(name: str, settings: ServiceSettings, build: Callable[[KafkaLog, Metrics], Sequence[Process]]) -> int:
     """Run the rooms of one process on the kafka-python carrier until a signal; the exit code."""
     health = _open(name, settings)
     log = KafkaLog(settings.broker, client_id=f"{name}.{settings.replica}", static=settings.replica)
-    return run_polling(build(log), health=health)
+    return run_polling(build(log, health.metrics), health=health)
 
 
 def run_folds(name: str, settings: ServiceSettings, build: Callable[[Health], Sequence[Fold]]) -> int:

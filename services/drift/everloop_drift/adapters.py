@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
+import orjson
+
 from everloop import topics
 from everloop.buckets import partition
-from everloop.codec import decode, encode
+from everloop.codec import STRUCTURED, decode, encode
 from everloop.errors import InvalidError
 from everloop.events import (
     BooksKept,
@@ -20,8 +22,10 @@ from everloop.events import (
     OutcomesJoined,
     PartialSaved,
     PredictionsLogged,
+    WindowClosed,
 )
 from everloop.loop import Loop
+from everloop.metrics import Metrics
 from everloop.profile import Profile
 from everloop.runtime.log import Log, Message, Place, Record, places_of
 from everloop.sketch import ArmSums, LabelledScores, Sketch
@@ -97,9 +101,9 @@ class WindowsFold:
         try:
             event = decode(record.value, record.headers)
         except InvalidError:
-            part.account(record.offset, quarantined=1)
+            part.account(record.offset, quarantined=named_rows(record))
         else:
-            self._take(part, event, record.offset)
+            self._take(part, event, record)
         part.books.offset = max(part.books.offset, record.offset)
         self.offsets[record.place] = record.offset
 
@@ -113,7 +117,8 @@ class WindowsFold:
             self._expire(place, part)
         return messages
 
-    def _take(self, part: Partition, event: Event, offset: int) -> None:
+    def _take(self, part: Partition, event: Event, record: Record) -> None:
+        offset = record.offset
         match event:
             case HeartbeatSent() | HeartbeatPassed():
                 part.beat(event.clocks, offset)
@@ -130,7 +135,7 @@ class WindowsFold:
             case OutcomesJoined() if event.model in self.known.loops:
                 take_outcomes(part, event, offset, self.known.loops[event.model])
             case _:
-                part.account(offset, quarantined=1)
+                part.account(offset, quarantined=named_rows(record))
 
     def _rules(self, model: str, version: str) -> tuple[Loop | None, Mapping[str, Profile]]:
         """A profile is always in the log before its first row: one more look at the end of `training` must find it."""
@@ -223,15 +228,17 @@ class MergeFold:
     hears = (topics.PARTIALS.name,)
     broadcasts = (topics.LOOPS.name, topics.TRAINING.name)
 
-    def __init__(self, wall: Wall) -> None:
+    def __init__(self, wall: Wall, metrics: Metrics | None = None) -> None:
         """`wall` is used for `recordedtime` alone."""
         self.wall = wall
+        self.metrics = metrics or Metrics()
         self.known = Known()
         self.merges: dict[int, Merge] = {}
 
     def learn(self, record: Record, event: Event | None) -> None:
         """Note rules and profiles."""
         self.known.learn(record, event)
+        self.metrics.know(self.known.loops)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Fold up to the committed offsets and close what was closed before, silently."""
@@ -251,9 +258,12 @@ class MergeFold:
 
     def flush(self) -> Sequence[Message]:
         """The windows that have become complete."""
-        return [self._message(number, window) for number in self.merges for window in self._due(number)]
+        closed = [(number, window) for number in self.merges for window in self._due(number)]
+        for _, window in closed:
+            self.metrics.inc("everloop_windows_total", kind=window.kind, model=window.model)
+        return [self._message(number, window) for number, window in closed]
 
-    def _due(self, number: int) -> Iterable[Event]:
+    def _due(self, number: int) -> Iterable[WindowClosed]:
         for model in sorted(self.known.loops):
             if partition(model, topics.PARTITIONS) == number:
                 yield from self.merges[number].due(self.known.loops[model], self.known.profiles.get(model, {}))
@@ -295,6 +305,26 @@ def _cell(event: PartialSaved) -> Cell:
         LabelledScores.from_plain(parts["labelled"]),
         event.offset,
     )
+
+
+def named_rows(record: Record) -> int:
+    """Rows of a record that is not folded, readable or not: as many as ids it names in a list, else one.
+
+    A heartbeat has none.
+    """
+    headers = dict(record.headers)
+    try:
+        value = orjson.loads(record.value or b"")
+    except orjson.JSONDecodeError:
+        value = None
+    whole = value if isinstance(value, dict) else {}
+    structured = headers.get("content-type", b"").startswith(STRUCTURED)
+    kind = whole.get("type") if structured else headers.get("ce_type", b"").decode(errors="replace")
+    data = whole.get("data") if structured else whole
+    if kind in {HeartbeatSent.TYPE, HeartbeatPassed.TYPE}:
+        return 0
+    ids = data.get("prediction_id") if isinstance(data, dict) else None
+    return len(ids) if isinstance(ids, list) else 1
 
 
 def _counts(books: Books) -> tuple[int, ...]:

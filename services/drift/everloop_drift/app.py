@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from everloop.jobs import ChildJobs
+from everloop.metrics import Metrics
 from everloop.runtime.control import ControlService
 from everloop.runtime.data import DataService
 from everloop.runtime.kafka_log import KafkaLog
@@ -25,10 +26,10 @@ def windows(settings: DriftSettings) -> int:
 def judge(settings: DriftSettings) -> int:
     """Partial windows to closed windows to verdicts, on kafka-python."""
 
-    def build(log: KafkaLog) -> list[DataService | ControlService[State]]:
-        merge = DataService(MergeFold(wall), log, replica=settings.replica)
+    def build(log: KafkaLog, metrics: Metrics) -> list[DataService | ControlService[State]]:
+        merge = DataService(MergeFold(wall, metrics), log, replica=settings.replica)
         none = ChildJobs({}, Path(tempfile.gettempdir()))
-        return [merge, ControlService(decider(), log, none, replica=settings.replica, wall=wall)]
+        return [merge, ControlService(decider(), log, none, replica=settings.replica, wall=wall, metrics=metrics)]
 
     return run_rooms("drift-judge", settings, build)
 

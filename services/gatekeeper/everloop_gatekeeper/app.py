@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from everloop.metrics import Metrics
 from everloop.runtime.control import ControlService
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.wiring import run_rooms, wall
@@ -15,7 +16,11 @@ def run(settings: GatekeeperSettings) -> int:
     """The gatekeeper, until a signal; the exit code."""
     seal = sealer(private_key(settings))
 
-    def build(log: KafkaLog) -> list[ControlService[State]]:
-        return [ControlService(decider(seal), log, child_jobs(settings), replica=settings.replica, wall=wall)]
+    def build(log: KafkaLog, metrics: Metrics) -> list[ControlService[State]]:
+        return [
+            ControlService(
+                decider(seal), log, child_jobs(settings), replica=settings.replica, wall=wall, metrics=metrics
+            )
+        ]
 
     return run_rooms("gatekeeper", settings, build)

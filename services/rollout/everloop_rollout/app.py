@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from everloop.jobs import ChildJobs
+from everloop.metrics import Metrics
 from everloop.runtime.control import ControlService
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.wiring import run_rooms, wall
@@ -19,8 +20,8 @@ def run(settings: Settings) -> int:
     """Rollout, until a signal; the exit code."""
     registry = connect(settings.mlflow, settings.registry_timeout_s)
 
-    def build(log: KafkaLog) -> list[ControlService[State]]:
+    def build(log: KafkaLog, metrics: Metrics) -> list[ControlService[State]]:
         none = ChildJobs({}, Path(tempfile.gettempdir()))
-        return [ControlService(decider(registry), log, none, replica=settings.replica, wall=wall)]
+        return [ControlService(decider(registry), log, none, replica=settings.replica, wall=wall, metrics=metrics)]
 
     return run_rooms("rollout", settings, build)

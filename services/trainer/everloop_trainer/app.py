@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from everloop.metrics import Metrics
 from everloop.runtime.control import ControlService
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.wiring import run_rooms, wall
@@ -14,8 +15,8 @@ from everloop_trainer.settings import TrainerSettings
 def run(settings: TrainerSettings) -> int:
     """The trainer, until a signal; the exit code."""
 
-    def build(log: KafkaLog) -> list[ControlService[State]]:
+    def build(log: KafkaLog, metrics: Metrics) -> list[ControlService[State]]:
         room = decider(effects(settings))
-        return [ControlService(room, log, child_jobs(settings), replica=settings.replica, wall=wall)]
+        return [ControlService(room, log, child_jobs(settings), replica=settings.replica, wall=wall, metrics=metrics)]
 
     return run_rooms("trainer", settings, build)

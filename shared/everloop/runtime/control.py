@@ -23,10 +23,13 @@ from everloop.events import (
     JobOrphaned,
     Tick,
     TrafficPlanned,
+    TrainingStarted,
     named_id,
 )
 from everloop.facts import Facts
 from everloop.jobs import Finished, Jobs
+from everloop.logs import about
+from everloop.metrics import Metrics
 from everloop.runtime.broadcast import Broadcast, Clock, World
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Assignment, Log, Message, Place, Record
@@ -66,7 +69,7 @@ class Held(Generic[S]):
 class ControlService(Generic[S]):
     """One replica of a control service. `step` does what there is to do and says whether there was anything."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a service is made of
         self,
         room: Decider[S],
         log: Log,
@@ -75,6 +78,7 @@ class ControlService(Generic[S]):
         replica: str,
         wall: Callable[[], datetime],
         lease_s: float = 5.0,
+        metrics: Metrics | None = None,
     ) -> None:
         """Join the group and open the broadcasts. `wall` is used for `recordedtime` and leases alone."""
         self.room = room
@@ -82,6 +86,7 @@ class ControlService(Generic[S]):
         self.jobs = jobs
         self.wall = wall
         self.lease_s = lease_s
+        self.metrics = metrics or Metrics()
         self.world = World()
         self.held: dict[int, Held[S]] = {}
         self.heard: dict[Place, Validity] = {}
@@ -175,7 +180,9 @@ class ControlService(Generic[S]):
             return
         for record in self.tail.read_to({place: end}):
             event = held.validity.accept(record)
-            if event is not None:
+            if event is None:
+                self.metrics.inc("everloop_void_records_total", topic=place.topic)
+            else:
                 self._fold(held, event, record.offset)
         held.position = end
 
@@ -221,9 +228,16 @@ class ControlService(Generic[S]):
                 break
             sealed = self.room.seal(event.model_copy(update={"sequence": journal.sequence + 1}))
             self._write(self._journal(number), sealed)
+            self._tell(sealed)
             said = True
         self._start_jobs(number)
         return said
+
+    def _tell(self, event: Event) -> None:
+        """One log line and one count for each decision."""
+        self.metrics.inc("everloop_events_total", event=event.TYPE)
+        with about(event):
+            logger.info("decided", type=event.TYPE, sequence=event.sequence)
 
     # ------------------------------------------------------------------------------------------------- deliveries
 
@@ -374,6 +388,8 @@ class ControlService(Generic[S]):
             result=finished.result,
             error=finished.error,
         )
+        kind = "training" if isinstance(job.started, TrainingStarted) else "checks"
+        self.metrics.inc("everloop_jobs_total", kind=kind, outcome="ok" if finished.ok else "failed")
         self._handle(ended, ended.time, None)
 
     def _now(self, model: str, at_least: datetime) -> datetime:
@@ -384,6 +400,7 @@ class ControlService(Generic[S]):
 
     def _failed(self, cause: Event, error: Exception) -> None:
         kind = type(cause).__name__
+        self.metrics.inc("everloop_dead_letters_total", topic=self.room.journal.name, reason="handler_failed")
         logger.error(
             "handler_failed", service=self.room.name, model=cause.model, input=kind, error=type(error).__name__
         )
@@ -397,6 +414,7 @@ class ControlService(Generic[S]):
 
     def _dead_letter(self, record: Record, error: InvalidError) -> None:
         place = record.place
+        self.metrics.inc("everloop_dead_letters_total", topic=place.topic, reason=error.reason)
         letter = DeadLettered.named(
             f"{self.room.name}/{place.topic}/{place.partition}/{record.offset}", self.wall(), "unknown",
             topic=place.topic, partition=place.partition, offset=record.offset, reason=error.reason,
