@@ -169,9 +169,14 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyt
     """A member of a consumer group."""
 
     def __init__(self, consumer: KafkaConsumer, topics: Sequence[str]) -> None:
-        """Subscribe; the first polls join the group."""
+        """Subscribe; the first polls join the group.
+
+        What topics there are is asked for first: a member that joins without knowing is given nothing, and joins again.
+        """
         self.consumer = consumer
         self.generation = 0
+        for topic in topics:
+            consumer.partitions_for_topic(topic)
         consumer.subscribe(list(topics), listener=self)
 
     def on_partitions_revoked(self, revoked: object) -> None:
@@ -184,6 +189,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyt
 
     def poll(self, timeout_s: float) -> list[Record]:
         """The next records of the held places."""
+        _finish_joining(self.consumer)
         polled = _poll(self.consumer, int(timeout_s * 1000))
         return [_record(record) for records in polled.values() for record in records]
 
@@ -204,6 +210,17 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyt
     def close(self) -> None:
         """Leave the group."""
         self.consumer.close()
+
+
+def _finish_joining(consumer: KafkaConsumer) -> None:
+    """Take up a join that kafka-python 3.0.12 has left half done, for ever.
+
+    A rejoin whose cause is new metadata, and which outlasts one poll, is forgotten once the leader has noted the new
+    metadata: `need_rejoin` says no, heartbeats stay off, and no record ever comes again.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 -- there is no public way to see this state
+    if coordinator.rejoining and not coordinator.need_rejoin():
+        coordinator.request_rejoin()
 
 
 def _poll(consumer: KafkaConsumer, timeout_ms: int) -> Mapping[TopicPartition, Sequence[object]]:
