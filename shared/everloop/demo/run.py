@@ -51,7 +51,7 @@ class Demo:
     def _play(self, stack: Stack, loop: Loop, scenario: Scenario, began: float) -> tuple[Summary, list[str]]:
         scene = Scene(self.console, scenario.table.windows)
         names = [process.name for process in stack.processes]
-        with connected(stack.broker, stack.urls, names, scene.hear, scene.see) as client:
+        with connected(stack.broker, stack.urls, names, scene.hear, scene.see, tokens=stack.tokens) as client:
             with shown(scene):
                 Play(loop, scenario, LockStep(loop.model, client), scene).all()
             return self._report(client, loop.model, scenario, began)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from everloop import events as e
 
 QUIET = "dim"
+LONGEST = 16
 Line = tuple[str, str]
 """Style and text."""
 
@@ -93,5 +94,7 @@ def _rollout(
 
 
 def figure(value: float | str | None) -> str:
-    """A number in three digits, a text as it is."""
-    return f"{value:.3g}" if isinstance(value, float | int) else "–" if value is None else value
+    """A number in three digits, a text cut where it is long (a digest)."""
+    if isinstance(value, float | int):
+        return f"{value:.3g}"
+    return "–" if value is None else value if len(value) <= LONGEST else f"{value[:LONGEST]}…"

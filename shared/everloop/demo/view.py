@@ -25,7 +25,7 @@ BAR: Final = 30
 
 @dataclass
 class Scene:
-    """What is to be seen now."""
+    """What is to be seen now. Windows are counted from zero, as in the summary."""
 
     console: Console
     windows: int
@@ -40,7 +40,7 @@ class Scene:
     def begin(self, window: int) -> None:
         """A window starts: its traffic is counted anew."""
         self.window, self.rows = window, {}
-        self.title = f"window {window + 1} of {self.windows}"
+        self.title = f"window {window:2} of {self.windows}"
 
     def hear(self, event: e.Event) -> None:
         """A decision was made."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from everloop.events import Event
 from everloop.groups import expected
@@ -13,6 +14,7 @@ from everloop.replay.offsets import KafkaOffsets
 from everloop.replay.quiescence import Patience, Quiescence
 from everloop.replay.watching import Journals, Predictions, Said
 from everloop.runtime.kafka_log import KafkaLog
+from everloop.tokens import read_clear
 
 
 @contextmanager
@@ -22,10 +24,16 @@ def connected(
     processes: Iterable[str],
     hear: Callable[[Event], None] = lambda _: None,
     see: Callable[[Said], None] = lambda _: None,
+    *,
+    tokens: Path | None = None,
 ) -> Iterator[Client]:
-    """A client of the stack whose `processes` run; `hear` is told of journal events, `see` of prediction records."""
+    """A client of the stack whose `processes` run; `hear` is told of journal events, `see` of prediction records.
+
+    `tokens` is the file of clear tokens of a stack that asks for them.
+    """
     log = KafkaLog(broker, client_id="everloop.replay")
-    offsets, door = KafkaOffsets(broker), HttpDoor(urls["serving"], urls["ingest"])
+    shown = read_clear(tokens) if tokens else {}
+    offsets, door = KafkaOffsets(broker), HttpDoor(urls["serving"], urls["ingest"], tokens=shown)
     journals, predictions, patience = Journals(log, hear), Predictions(log, see), Patience()
     quiescence = Quiescence(log, offsets, expected(processes), journals, patience)
     try:

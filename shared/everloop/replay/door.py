@@ -8,9 +8,11 @@ from typing import Final
 
 import httpx
 import orjson
+from pydantic import SecretStr
 
 from everloop.errors import FatalError, UsageError
 from everloop.replay.rows import Labels, Rows
+from everloop.tokens import Role, bearer
 
 WAIT: Final = {"Everloop-Wait": "logged", "Content-Type": "application/json"}
 """Serving answers only after the broker has acknowledged the prediction record."""
@@ -27,10 +29,14 @@ class HttpDoor:
 
     `patience_s`: how long to ask again where the service is not so far: a loop file that it has not heard of yet, a
     backlog, a broker that is away. A replay has none: there all is heard before a row is sent.
+    `tokens`: what each role shows, where the stack asks for it.
     """
 
-    def __init__(self, serving: str, ingest: str, *, patience_s: float = 0.0) -> None:
+    def __init__(
+        self, serving: str, ingest: str, *, patience_s: float = 0.0, tokens: Mapping[Role, SecretStr] | None = None
+    ) -> None:
         """Connect when first asked."""
+        self.tokens = dict(tokens or {})
         self.patience_s = patience_s
         self.serving = serving
         self.ingest = ingest
@@ -40,7 +46,7 @@ class HttpDoor:
         """Have rows scored."""
         body: dict[str, object] = {"columns": dict(rows.features), "prediction_id": rows.ids, "time": rows.times}
         entity: dict[str, object] = {} if rows.entities is None else {"entity_id": rows.entities}
-        self._post(f"{self.serving}/v1/models/{model}/predict", body | entity)
+        self._post("scoring", f"{self.serving}/v1/models/{model}/predict", body | entity)
 
     def history(self, model: str, rows: Rows) -> None:
         """Send rows as history."""
@@ -51,26 +57,26 @@ class HttpDoor:
             "times": rows.times,
         }
         entity: dict[str, object] = {} if rows.entities is None else {"entity_id": rows.entities}
-        self._post(f"{self.ingest}/v1/predictions", body | entity | {"features": dict(rows.features)})
+        self._post("ingest", f"{self.ingest}/v1/predictions", body | entity | {"features": dict(rows.features)})
 
     def label(self, model: str, labels: Labels) -> None:
         """Send labels."""
         for start in range(0, len(labels.ids), LABELS_AT_ONCE):
             part = slice(start, start + LABELS_AT_ONCE)
             body = {"prediction_id": labels.ids[part], "label": labels.labels[part], "labelled_at": labels.at[part]}
-            self._post(f"{self.ingest}/v1/labels", {"model": model, **body})
+            self._post("labels", f"{self.ingest}/v1/labels", {"model": model, **body})
 
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
 
-    def _post(self, url: str, body: Mapping[str, object]) -> None:
+    def _post(self, role: Role, url: str, body: Mapping[str, object]) -> None:
         """Raises `FatalError` when nobody answers, `UsageError` for what the service refuses, with its words."""
         content, latest = orjson.dumps(body), time.monotonic() + self.patience_s
-        answer = self._ask(url, content)
+        answer = self._ask(role, url, content)
         while answer.status_code in NOT_YET and time.monotonic() < latest:
             time.sleep(PAUSE_S)
-            answer = self._ask(url, content)
+            answer = self._ask(role, url, content)
         if answer.is_success:
             return
         said = f"{url} answers {answer.status_code}: {'; '.join(_problems(answer)) or 'no reason given'}"
@@ -78,9 +84,9 @@ class HttpDoor:
             raise FatalError(said)
         raise UsageError(said)
 
-    def _ask(self, url: str, content: bytes) -> httpx.Response:
+    def _ask(self, role: Role, url: str, content: bytes) -> httpx.Response:
         try:
-            return self.client.post(url, content=content, headers=WAIT)
+            return self.client.post(url, content=content, headers={**WAIT, **bearer(self.tokens.get(role))})
         except httpx.HTTPError as error:
             raise FatalError(f"{url}: no answer ({type(error).__name__}); `everloop status` shows what runs") from error
 

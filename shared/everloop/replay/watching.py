@@ -50,7 +50,7 @@ class Journals:
     """The four journals: how many valid records there are, and which long work has no end."""
 
     def __init__(self, log: Log, listen: Callable[[e.Event], None] = lambda _: None) -> None:
-        """`listen` is told of each valid event, once, in the order of its partition."""
+        """`listen` is told of each valid event, once, in the order of the log (by append time across partitions)."""
         self.follower = Follower(log, [journal.name for journal in JOURNALS])
         self.validity: dict[Place, Validity] = {}
         self.listen = listen
@@ -58,8 +58,8 @@ class Journals:
         self.open: dict[tuple[str, str], e.Event] = {}
 
     def news(self) -> int:
-        """Read on; how many records came, valid or void."""
-        records = self.follower.news()
+        """Read on, by append time; how many records came, valid or void."""
+        records = sorted(self.follower.news(), key=lambda record: record.appended_ms)
         for record in records:
             event = self.validity.setdefault(record.place, Validity()).accept(record)
             if event is not None:
