@@ -19,7 +19,7 @@ MOST_SECONDS = 240
 
 def demo(var: Path, *options: str) -> subprocess.CompletedProcess[str]:
     everloop = Path(sys.executable).with_name("everloop")
-    command, env = [everloop, "demo", "--var", var, *options], {**os.environ, "COLUMNS": "200"}
+    command, env = [str(everloop), "demo", "--var", str(var), *options], {**os.environ, "COLUMNS": "200"}
     limit = 2 * MOST_SECONDS
     return subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False, env=env)
 
