@@ -6,14 +6,15 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from everloop.hosting import Process
 from everloop.jobs import ChildJobs
 from everloop.metrics import Metrics
 from everloop.runtime.control import ControlService
 from everloop.runtime.data import DataService
 from everloop.runtime.kafka_log import KafkaLog
+from everloop.runtime.silence import Silence
 from everloop.wiring import run_folds, run_rooms, wall
 from everloop_drift.adapters import MergeFold, WindowsFold
-from everloop_drift.domain.judging import State
 from everloop_drift.handlers import decider
 from everloop_drift.settings import DriftSettings
 
@@ -26,10 +27,11 @@ def windows(settings: DriftSettings) -> int:
 def judge(settings: DriftSettings) -> int:
     """Partial windows to closed windows to verdicts, on kafka-python."""
 
-    def build(log: KafkaLog, metrics: Metrics) -> list[DataService | ControlService[State]]:
+    def build(log: KafkaLog, metrics: Metrics) -> list[Process]:
         merge = DataService(MergeFold(wall, metrics), log, replica=settings.replica)
         none = ChildJobs({}, Path(tempfile.gettempdir()))
-        return [merge, ControlService(decider(), log, none, replica=settings.replica, wall=wall, metrics=metrics)]
+        judges = ControlService(decider(), log, none, replica=settings.replica, wall=wall, metrics=metrics)
+        return [merge, judges, Silence(log, wall, source="drift")]
 
     return run_rooms("drift-judge", settings, build)
 
