@@ -60,7 +60,8 @@ def _marks(event: e.Event, table: Timetable) -> Iterator[Mark]:
     match event:
         case e.WindowJudged(episode=e.Episode.OPENED):
             why = event.reason
-            text = f"{event.episode_kind} detected: {why.rule} {_figure(why.measured)}, limit {_figure(why.limit)}"
+            what = "drift" if event.episode_kind == "drift" else "fall of quality"
+            text = f"{what} detected: {why.rule} {_figure(why.measured)}, limit {_figure(why.limit)}"
             yield Mark((event.end - table.start) / table.every, "drift", text)
         case e.ModelVersionCreated():
             yield Mark(_at(event, table), "trained", f"version {event.version} trained on {event.train_rows} rows")
