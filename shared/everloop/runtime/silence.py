@@ -8,7 +8,7 @@ from datetime import datetime
 from everloop import topics
 from everloop.buckets import partition
 from everloop.codec import encode
-from everloop.events import EVERY_MODEL, AlertRaised
+from everloop.events import EVERY_MODEL, AlertRaised, named_id
 from everloop.runtime.log import Log, Message, Place, places_of
 
 LIMIT_S = 10.0
@@ -53,9 +53,9 @@ class Silence:
         self.tail.close()
 
     def _alert(self) -> None:
-        alert = AlertRaised.named(
-            f"heartbeat_missing/{self.heard_at.isoformat()}", self.wall(), EVERY_MODEL, name="heartbeat_missing",
-            severity="error",
+        alert = AlertRaised(
+            id=named_id("AlertRaised", f"heartbeat_missing/{self.heard_at.isoformat()}"), time=self.wall(),
+            model=EVERY_MODEL, name="heartbeat_missing", severity="error",
             summary=f"ingest has not said what time it is for {self.limit_s:g} s: no window closes, nobody ticks",
         )  # fmt: skip
         value, headers = encode(alert, source=self.source, recorded=self.wall())

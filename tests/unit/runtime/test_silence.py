@@ -38,7 +38,8 @@ class Bench:
 
     @property
     def alerts(self) -> list[str]:
-        records = [r for n in range(topics.ALERTS.partitions) for r in self.broker.records[Place(topics.ALERTS.name, n)]]
+        places = [Place(topics.ALERTS.name, number) for number in range(topics.ALERTS.partitions)]
+        records = [record for place in places for record in self.broker.records[place]]
         found = [decode(record.value, record.headers) for record in records]
         return [alert.name for alert in found if isinstance(alert, AlertRaised)]
 
