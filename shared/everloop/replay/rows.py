@@ -39,13 +39,14 @@ class Rows:
     def batches(self, size: int = BATCH) -> Iterator[Rows]:
         """The same rows, at most `size` at a time, in their order."""
         for start in range(0, len(self.ids), size):
-            yield self._cut(slice(start, start + size))
+            yield self.cut(slice(start, start + size))
 
     def labelled(self, delay_ms: int) -> Labels:
         """Their labels, known `delay_ms` after each row."""
         return Labels(self.ids, self.labels, tuple(time + delay_ms for time in self.times))
 
-    def _cut(self, part: slice) -> Rows:
+    def cut(self, part: slice) -> Rows:
+        """A part of these rows."""
         return Rows(
             ids=self.ids[part],
             times=self.times[part],
@@ -55,17 +56,19 @@ class Rows:
         )
 
 
-def read_csv(path: Path, columns: Columns, kinds: Mapping[str, str] | None = None) -> Rows:
+def read_csv(path: Path, columns: Columns, kinds: Mapping[str, str] | None = None, *, numbered: bool = False) -> Rows:
     """Read rows with their labels. `kinds` names the features (`numeric`, `categorical`); None: all other columns.
 
-    A feature whose cells are all numbers (or empty) is numeric, unless `kinds` says otherwise. Raises `UsageError` that
-    names file, row and column, never a value.
+    A feature whose cells are all numbers (or empty) is numeric, unless `kinds` says otherwise. With `numbered` the
+    number of a row (from 1) is its id where the file has no column of ids. Raises `UsageError` that names file, row and
+    column, never a value.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
-            _require_columns(path, header, columns, kinds or {})
+            count = numbered and columns.id not in header
+            _require_columns(path, [columns.id, *header] if count else header, columns, kinds or {})
             table = list(_checked(path, header, reader))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(
@@ -74,6 +77,8 @@ def read_csv(path: Path, columns: Columns, kinds: Mapping[str, str] | None = Non
     if not table:
         raise UsageError(f"{path}: has a header and no rows; at least one row is needed")
     named = dict(zip(header, zip(*table, strict=True), strict=True))
+    if count:
+        named[columns.id] = tuple(str(row) for row, _ in enumerate(table, start=1))
     return _rows(path, named, columns, kinds)
 
 

@@ -26,6 +26,7 @@ from everloop.events import (
 )
 from everloop.facts import Facts
 from everloop.loop import Loop
+from everloop.names import lineage
 from everloop_rollout.domain import looking
 from everloop_rollout.domain.lacking import lacking, next_weight
 from everloop_rollout.domain.phases import CHAMPION, Rollout, State, Watch, millis
@@ -64,13 +65,13 @@ def _passed(state: State, cause: VersionPassed, now: datetime, loop: Loop) -> Ev
     ttl_s = loop.rollout.ttl.total_seconds()
     if champion is None:
         why = Reason(rule="first_version", measured=cause.version)
-        salt = f"{cause.model}/{state.rollouts}"
+        salt = f"{lineage(cause.model)}/{state.rollouts}"
         return VersionPromoted.because(
             cause, now, version=cause.version, previous=None, verdict=cause.verdict, salt=salt, reason=why, ttl_s=ttl_s
         )
     return RolloutStarted.because(
         cause, now, version=cause.version, champion=champion.version, verdict=cause.verdict,
-        deadline=now + loop.rollout.deadline, salt=f"{cause.model}/{state.rollouts + 1}", ttl_s=ttl_s,
+        deadline=now + loop.rollout.deadline, salt=f"{lineage(cause.model)}/{state.rollouts + 1}", ttl_s=ttl_s,
         shadow=loop.rollout.shadow > timedelta(0),
     )  # fmt: skip
 
