@@ -22,6 +22,8 @@ MAX_REQUEST = 8 * 1024 * 1024
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_500
 MAX_POLL_RECORDS = 200
+ENDS_TRIES = 20
+ENDS_PAUSE_S = 0.1
 
 
 class KafkaLog:
@@ -65,11 +67,21 @@ class KafkaLog:
     def ends(self, places: Iterable[Place]) -> dict[Place, int]:
         """The next offset of each place, asked for now."""
         wanted = {_partition(place): place for place in places}
-        try:
-            found = self.reader.end_offsets(list(wanted)) if wanted else {}
-        except KafkaError as error:
-            raise FatalError(f"the broker did not answer for end offsets: {type(error).__name__}") from error
+        found = self._ends(list(wanted)) if wanted else {}
         return {wanted[partition]: offset for partition, offset in found.items()}
+
+    def _ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Ask again where kafka-python stumbles over a partition whose leader it looks up at this moment."""
+        for _ in range(ENDS_TRIES):
+            try:
+                found: Mapping[TopicPartition, int] = self.reader.end_offsets(partitions)
+            except KafkaError as error:
+                raise FatalError(f"the broker did not answer for end offsets: {type(error).__name__}") from error
+            except KeyError:
+                time.sleep(ENDS_PAUSE_S)
+            else:
+                return found
+        raise FatalError(f"the broker did not answer for all end offsets, {ENDS_TRIES} times")
 
     def committed(self, group: str, places: Iterable[Place]) -> dict[Place, int]:
         """The committed offsets of a group; 0 where nothing was."""
