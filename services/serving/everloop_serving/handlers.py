@@ -110,7 +110,6 @@ class Server:
         self.plans: Final[dict[str, p.Plans]] = {}
         self.live: Final[dict[str, Live]] = {}
         self.refused: int = 0
-        self.uncommitted = False
         self.broadcast = self._open()
 
     def reopen(self) -> None:
@@ -134,10 +133,8 @@ class Server:
         for found, event in news:
             self._hear(found, event)
         changed = [self._settle(model) for model in sorted(self.plans)]
-        self.uncommitted |= bool(news)
-        if self.uncommitted and self.awaits(unserved_only=False) is None:
+        if self.awaits(unserved_only=False) is None:
             self.broadcast.commit()
-            self.uncommitted = False
         return bool(news) or any(changed)
 
     def awaits(self, *, unserved_only: bool = True) -> str | None:

@@ -38,6 +38,7 @@ class Broadcast:
         self.group = group
         self.places = places_of(log, dict.fromkeys(names))
         self.positions = dict.fromkeys(self.places, 0)
+        self.done = dict(self.positions)
         self.validity: dict[Place, Validity] = {}
         self.tail = log.tail()
         self.tail.seek(self.positions)
@@ -49,9 +50,16 @@ class Broadcast:
         self.positions.update(ends)
         return [(record, event) for record in records for event in self._read(record)]
 
+    @property
+    def behind(self) -> bool:
+        """Whether more was read than committed; also what gives no news, such as void records, is to be committed."""
+        return self.positions != self.done
+
     def commit(self) -> None:
         """Say how far the news has been acted on."""
-        self.log.commit_as(self.group, self.positions)
+        if self.behind:
+            self.log.commit_as(self.group, self.positions)
+            self.done = dict(self.positions)
 
     def _read(self, record: Record) -> list[Event | None]:
         if topics.TOPICS[record.place.topic].journal:

@@ -113,8 +113,7 @@ class ControlService(Generic[S]):
         for finished in ended:
             self._job_ended(finished)
         ticked = self._ticks()
-        if news:
-            self.broadcast.commit()
+        self.broadcast.commit()
         self._renew()
         return bool(records or news or ended or ticked)
 

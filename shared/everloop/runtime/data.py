@@ -100,8 +100,7 @@ class DataService:
         news = self.broadcast.news()
         for record, event in news:
             self.fold.learn(record, event)
-        if news:
-            self.broadcast.commit()
+        self.broadcast.commit()
         return bool(news)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ import faust
 import structlog
 from faust.types import TP
 
-from everloop.errors import FatalError
+from everloop.errors import EverloopError, FatalError
 from everloop.runtime.broadcast import Broadcast
 from everloop.runtime.data import Fold, committable
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
@@ -207,8 +207,7 @@ class FaustCarrier:
         news = self.broadcast.news()
         for record, event in news:
             self.fold.learn(record, event)
-        if news:
-            self.broadcast.commit()
+        self.broadcast.commit()
 
     async def _revoked(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 -- Faust's signal
         self.ready = False
@@ -244,5 +243,6 @@ def run(carriers: Sequence[FaustCarrier]) -> None:
 
 
 def _die(what: str, error: BaseException) -> NoReturn:
-    logger.error("process_ends", what=what, error=type(error).__name__, detail=str(error)[:500])
+    detail = str(error) if isinstance(error, EverloopError) else ""  # the text of others may quote rows
+    logger.error("process_ends", what=what, error=type(error).__name__, detail=detail)
     os._exit(EXIT_RESTART)

@@ -48,8 +48,7 @@ class Beater:
             self.world.learn(record, event)
         self.metrics.know(self.world.loops)
         wrote = self._write()
-        if news:
-            self.broadcast.commit()
+        self.broadcast.commit()
         if not news and not wrote and timeout_s:
             self.sleep(timeout_s)
         return bool(wrote or any(event is None or event.model != EVERY_MODEL for _, event in news))
