@@ -1,0 +1,37 @@
+"""One whole stack for all tests here: real broker, MLflow, every service as a process, two replicas of each judge."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from everloop.local.lifecycle import Wish, make_plan, start, stop
+from everloop.local.paths import Var, cache_directory
+from everloop.local.stack import Options
+from everloop.local.state import Stack
+from tests.e2e.faults import Processes
+
+REPLICAS = {"trainer": 2, "gatekeeper": 2, "rollout": 2, "drift-judge": 2}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """As `everloop up --ports auto --replicas trainer=2 …`; stopped at the end."""
+    var = Var(tmp_path_factory.mktemp("stack"))
+    options = Options(var.root, sys.executable, replicas=REPLICAS)
+    plan = make_plan(var, Wish(options, cache_directory(os.environ), ports={}, auto=True), lambda *_: None)
+    found = start(var, plan, limit_seconds=180, show=lambda _: None)
+    try:
+        yield found
+    finally:
+        stop(var)
+
+
+@pytest.fixture
+def processes(stack: Stack) -> Iterator[Processes]:
+    """What may be killed; at the end nothing is left standing still."""
+    with Processes(stack) as found:
+        yield found

@@ -1,0 +1,150 @@
+"""One short turn of the loop on a real stack, in lock-step: a first champion, a change of the world, its successor.
+
+The world has two numeric features. A positive is likelier where `a` is large; after the change where it is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from pydantic import JsonValue
+
+from everloop import topics
+from everloop.events import Event, LoopApplied, TrainingRequested
+from everloop.local.state import Stack
+from everloop.loop import Loop
+from everloop.replay.connecting import connected
+from everloop.replay.lockstep import Client, Door, LockStep, publish_on
+from everloop.replay.rows import Labels, Rows
+from everloop.replay.watching import Follower
+from everloop.runtime.journal import Validity
+from everloop.runtime.log import Log, Place
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+HOUR_MS = 3_600_000
+ROWS = 240
+CHANGE_AT = 1
+HISTORY = 3
+WINDOWS = 8
+"""Enough for the promotion of the successor, and for one window under it."""
+JOURNALS = (topics.DRIFT, topics.TRAINING, topics.VERDICTS, topics.ROLLOUTS)
+LOOP: Mapping[str, JsonValue] = {
+    "kind": "Loop",
+    "version": 1,
+    "task": "binary",
+    "columns": {"id": "id", "time": "ts", "label": "y", "entity": "card"},
+    "windows": {"every": "1h", "grace": "0s", "min_rows": 50},
+    "labels": {"horizon": "1h", "delay": "1h"},
+    "train": {
+        "on": ["drift", "quality"],
+        "cooldown": "1h",
+        "max_per_day": 10,
+        "fresh_labels": 400,
+        "recipe": "sklearn.linear_model.LogisticRegression",
+        "data": {"rolling": "2h"},
+    },
+    "gate": {"floor": {"roc_auc": 0.7}, "latency_p95": "10s"},
+    "rollout": {"shadow": "1h", "steps": ["50%", "100%"], "hold": "1h", "min_rows": 40, "deadline": "24h"},
+}
+
+
+def rows_of(model: str, hour: int) -> Rows:
+    """The requests of one hour and what became of them; the same for each model but for the ids."""
+    rng = np.random.default_rng([7, hour + 1_000])
+    a, b = rng.normal(size=ROWS), rng.normal(size=ROWS)
+    changed = hour >= CHANGE_AT
+    label = rng.random(ROWS) < 1 / (1 + np.exp(3 * a if changed else -3 * a))
+    first = round((START + hour * HOUR).timestamp() * 1000)
+    return Rows(
+        ids=tuple(f"{model}-{hour}-{n}" for n in range(ROWS)),
+        times=tuple(first + n * HOUR_MS // ROWS for n in range(ROWS)),
+        entities=tuple(f"card-{n}" for n in rng.integers(0, 150, ROWS)),
+        features={"a": tuple(map(float, a + (3.0 if changed else 0.0))), "b": tuple(map(float, b))},
+        labels=tuple(map(float, label)),
+    )
+
+
+@dataclass
+class Cycle:
+    """The person who drives one model. `before(window)` is called in the middle of each window's rows."""
+
+    model: str
+    client: Client
+    before: Callable[[int], None] = lambda _: None
+    due: list[Labels] = field(default_factory=list)
+
+    def play(self, windows: int = WINDOWS) -> None:
+        """All of it."""
+        lock = LockStep(self.model, self.client)
+        lock.begin(START - HISTORY * HOUR)
+        self._apply()
+        self._bootstrap(lock)
+        for window in range(windows):
+            rows, until = rows_of(self.model, window), START + (window + 1) * HOUR
+            due, self.due = self.due, [rows.labelled(HOUR_MS)]
+            half, rest = rows.batches(ROWS // 2)
+            lock.feed(half, due)
+            self.before(window)
+            lock.step(until, rest)
+
+    def _apply(self) -> None:
+        loop = Loop.from_payload({**LOOP, "model": self.model})
+        applied = LoopApplied.named(self.model, START, self.model, loop=loop.to_payload(), digest="0")
+        publish_on(self.client.log, topics.LOOPS, applied)
+        self.client.quiescence.wait()
+
+    def _bootstrap(self, lock: LockStep) -> None:
+        for hour in range(-HISTORY, 0):
+            rows = rows_of(self.model, hour)
+            lock.history(rows, rows.labelled(HOUR_MS))
+        asked = TrainingRequested.named(self.model, START, self.model, by="test", bootstrap=True)
+        publish_on(self.client.log, topics.COMMANDS, asked.model_copy(update={"correlation_id": asked.id}))
+        lock.step(START)
+
+
+@contextmanager
+def driver(
+    stack: Stack, hear: Callable[[Event], None] = lambda _: None, door: Callable[[Door], Door] = lambda door: door
+) -> Iterator[Client]:
+    """A client of the stack; `hear` is told of journal events as they come."""
+    names = [process.name for process in stack.processes]
+    with connected(stack.broker, stack.urls, names, hear) as client:
+        client.door = door(client.door)
+        yield client
+
+
+def journal(log: Log, topic: topics.Topic, model: str) -> list[Event]:
+    """The valid records of the model's journal, in order."""
+    follower, validity = Follower(log, [topic.name]), dict[Place, Validity]()
+    said = [validity.setdefault(record.place, Validity()).accept(record) for record in follower.news()]
+    follower.close()
+    return [event for event in said if event is not None and event.model == model]
+
+
+def decisions(log: Log, model: str) -> list[str]:
+    """What was decided, journal by journal: no ids, no wall times, no restarts of jobs. Equal runs have equal lists."""
+    events = [event for topic in JOURNALS for event in journal(log, topic, model)]
+    return [_told(event) for event in events if getattr(event, "attempt", 1) == 1]
+
+
+def _told(event: Event) -> str:
+    said = event.model_dump(mode="json", include=_TOLD)
+    facts = " ".join(f"{name}={value}" for name, value in said.items() if value is not None)
+    return f"{type(event).__name__} {event.time.isoformat()} {facts} {_checks(event)}".rstrip()
+
+
+def _checks(event: Event) -> str:
+    """The verdict on each check, of a gate's verdict; its figures of latency are the machine's."""
+    found = getattr(event, "checks", ())
+    return " ".join(f"{check.name}:{check.verdict}" for check in found if "latency" not in check.name)
+
+
+_TOLD = frozenset({
+    "version", "champion", "previous", "cause", "episode", "episode_kind", "verdict_kind", "outcome", "failed", "step",
+    "phase", "weight", "start", "end", "kind", "train_rows", "holdout_rows", "cut", "fresh_labels", "verdict_word",
+})  # fmt: skip
