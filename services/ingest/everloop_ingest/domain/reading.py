@@ -16,7 +16,8 @@ from everloop.events import LabelsLogged, PredictionsLogged
 T = TypeVar("T")
 MOST_ROWS: Final = 10_000
 MOST_FEATURES: Final = 2_000
-EARLIEST_MS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
+EARLIEST_MS: Final = int(datetime(1975, 1, 1, tzinfo=UTC).timestamp() * 1000)
+"""A replay brings rows of any past; seconds that were meant as milliseconds lie in January 1970."""
 LATEST_MS: Final = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
