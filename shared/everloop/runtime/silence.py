@@ -12,6 +12,7 @@ from everloop.events import EVERY_MODEL, AlertRaised, named_id
 from everloop.runtime.log import Log, Message, Place, places_of
 
 LIMIT_S = 10.0
+LISTEN_EVERY_S = 1.0
 
 
 class Silence:
@@ -24,7 +25,7 @@ class Silence:
         self.source = source
         self.limit_s = limit_s
         self.places = places_of(log, [topics.CLOCK.name])
-        self.heard_at = wall()
+        self.heard_at = self.listened_at = wall()
         self.alerted = False
         self.tail = log.tail()
         self.ends = log.ends(self.places)
@@ -33,6 +34,9 @@ class Silence:
     def step(self, timeout_s: float = 0.0) -> bool:
         """Listen once; whether the silence was broken or an alert was said."""
         del timeout_s
+        if (self.wall() - self.listened_at).total_seconds() < LISTEN_EVERY_S:
+            return False
+        self.listened_at = self.wall()
         ends = self.log.ends(self.places)
         heard = any(record.key == EVERY_MODEL.encode() for record in self.tail.read_to(ends))
         if heard:
