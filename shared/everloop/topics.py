@@ -127,12 +127,16 @@ DLQ = Topic(
     "everloop.dlq.v1", "records that could not be handled", (e.DeadLettered,), "model",
     producers=ALL, consumers=("cli",), cleanup="time", dead_letters=False, retention_ms=30 * DAY_MS,
 )  # fmt: skip
+BOOKS = Topic(
+    "everloop.books.v1", "internal: what became of each row, by room", (e.BooksKept,), "room and partition",
+    producers=("ingest",), consumers=("ingest", "cli"), cleanup="compact", dead_letters=False,
+)  # fmt: skip
 
 TOPICS: Mapping[str, Topic] = {
     topic.name: topic
     for topic in (
         LOOPS, CLOCK, COMMANDS, PREDICTIONS, LABELS, KEYS, OUTCOMES, ARCHIVE, PARTIALS, WINDOWS, DRIFT, TRAINING,
-        VERDICTS, ROLLOUTS, TRAFFIC, ALERTS, DLQ,
+        VERDICTS, ROLLOUTS, TRAFFIC, ALERTS, DLQ, BOOKS,
     )
 }  # fmt: skip
 """Every topic by its name, in the order of the flow."""

@@ -12,10 +12,10 @@ import pytest
 
 from everloop.events import TYPES
 from everloop.groups import ROOMS, Room
-from everloop.topics import ALERTS, ALL, ARCHIVE, CLOCK, DLQ, LOOPS, TOPICS, Topic
+from everloop.topics import ALERTS, ALL, ARCHIVE, BOOKS, CLOCK, DLQ, LOOPS, TOPICS, Topic
 
 ROOT = Path(__file__).parents[2]
-RESTORED_FROM: Mapping[str, frozenset[str]] = {"ingest": frozenset({ARCHIVE.name})}
+RESTORED_FROM: Mapping[str, frozenset[str]] = {"ingest": frozenset({ARCHIVE.name, BOOKS.name})}
 """What a room reads to its end only when partitions are assigned to it, to rebuild its state."""
 FOR_ALL = {ALERTS.name, DLQ.name}
 LANDED = [name for name in ALL if util.find_spec(f"everloop_{name}.handlers")]

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
-import orjson
-
 from everloop import topics
 from everloop.buckets import partition
-from everloop.codec import STRUCTURED, decode, encode
+from everloop.codec import decode, encode
 from everloop.errors import InvalidError
 from everloop.events import (
     BooksKept,
@@ -24,6 +22,7 @@ from everloop.events import (
     PredictionsLogged,
     WindowClosed,
 )
+from everloop.ledger import named_rows
 from everloop.loop import Loop
 from everloop.metrics import Metrics
 from everloop.profile import Profile
@@ -305,26 +304,6 @@ def _cell(event: PartialSaved) -> Cell:
         LabelledScores.from_plain(parts["labelled"]),
         event.offset,
     )
-
-
-def named_rows(record: Record) -> int:
-    """Rows of a record that is not folded, readable or not: as many as ids it names in a list, else one.
-
-    A heartbeat has none.
-    """
-    headers = dict(record.headers)
-    try:
-        value = orjson.loads(record.value or b"")
-    except orjson.JSONDecodeError:
-        value = None
-    whole = value if isinstance(value, dict) else {}
-    structured = headers.get("content-type", b"").startswith(STRUCTURED)
-    kind = whole.get("type") if structured else headers.get("ce_type", b"").decode(errors="replace")
-    data = whole.get("data") if structured else whole
-    if kind in {HeartbeatSent.TYPE, HeartbeatPassed.TYPE}:
-        return 0
-    ids = data.get("prediction_id") if isinstance(data, dict) else None
-    return len(ids) if isinstance(ids, list) else 1
 
 
 def _counts(books: Books) -> tuple[int, ...]:

@@ -19,12 +19,12 @@ BROADCASTS: Final[Mapping[str, tuple[Topic, ...]]] = {
     "ingest.door": (topics.LOOPS, topics.CLOCK),
     "ingest.archive": (topics.LOOPS,),
 }
-"""What every replica reads in full. The archive reads `archive` as well, up to its end, when it is assigned."""
+"""What every replica reads in full. Rooms read `books`, the archive also `archive`, when they are assigned."""
 
 SAYS: Final[Mapping[str, tuple[Topic, ...]]] = {
     "ingest.door": (topics.PREDICTIONS, topics.LABELS, topics.CLOCK),
-    "ingest.route": (topics.KEYS, topics.DLQ),
-    "ingest.join": (topics.OUTCOMES,),
-    "ingest.archive": (topics.ARCHIVE,),
+    "ingest.route": (topics.KEYS, topics.DLQ, topics.BOOKS),
+    "ingest.join": (topics.OUTCOMES, topics.BOOKS),
+    "ingest.archive": (topics.ARCHIVE, topics.BOOKS),
 }
 """What each room writes."""

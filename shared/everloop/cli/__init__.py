@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-COMMANDS = ("demo", "local", "apply", "bootstrap", "train", "why", "events", "windows")
+COMMANDS = ("demo", "local", "apply", "bootstrap", "replay", "train", "why", "events", "windows", "cycles", "books")
 """Modules of this package with `register(app)`, in the order of the help; one that is not installed is left out."""
 
 

@@ -24,6 +24,7 @@ from everloop.events import (
     OutcomesJoined,
     PredictionsLogged,
 )
+from everloop.ledger import Ledger, named_rows
 from everloop.loop import Loop, Windows
 from everloop.metrics import Metrics
 from everloop.runtime.log import Log, Message, Place, Record, places_of
@@ -62,11 +63,13 @@ class ArchiveFold:
         self.written: dict[Source, ManifestCommitted] = {}
         self.clocks: dict[Place, dict[str, int]] = {}
         self.recent: dict[Place, OrderedDict[UUID, None]] = {}
+        self.ledger = Ledger(self.name, wall)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Learn from `archive` what is written, and the ids of the records before the committed offsets."""
         self.batches, self.clocks = {}, {}
         self.written = {}
+        self.ledger.restore(log, committed)
         for event in _archived(log):
             if isinstance(event, ManifestCommitted):
                 self._note(event)
@@ -84,35 +87,49 @@ class ArchiveFold:
 
     def take(self, record: Record) -> None:
         """Take rows that are not in a file yet; rows of a model without a loop are not archived."""
-        try:
+        event: Event | None = None
+        with suppress(InvalidError):  # `RouteFold` has made a dead letter of it
             event = decode(record.value, record.headers)
-        except InvalidError:
-            return  # `RouteFold` has made a dead letter of it
-        if isinstance(event, HeartbeatSent | HeartbeatPassed):
-            self.clocks[record.place] = newest(self.clocks.get(record.place, {}), event.clocks)
-        elif isinstance(event, PredictionsLogged | OutcomesJoined) and not self._seen(record.place, event.id):
-            self._add(record, event)
+        match event:
+            case HeartbeatSent() | HeartbeatPassed():
+                self.clocks[record.place] = newest(self.clocks.get(record.place, {}), event.clocks)
+            case PredictionsLogged() | OutcomesJoined() if self._seen(record.place, event.id):
+                self.ledger.enter(record, duplicate=len(event.prediction_id))
+            case PredictionsLogged() | OutcomesJoined():
+                self._add(record, event)
+            case _:
+                self.ledger.enter(record, quarantined=named_rows(record))
 
     def flush(self) -> Sequence[Message]:
-        """Write what is due; the manifests are the commit points."""
+        """Write what is due; the manifests are the commit points. Books hold for what waits no more."""
         now = self._now()
         due = [source for source, batch in self.batches.items() if batch.due(
             now, own_clock=self._own_clock(source), linger_ms=self.linger_ms)]  # fmt: skip
-        return [self._write(source, self.batches.pop(source)) for source in due]
+        manifests = [self._write(source, self.batches.pop(source)) for source in due]
+        return [*manifests, *self.ledger.messages(self._waiting())]
 
     def committable(self, positions: Mapping[Place, int]) -> dict[Place, int]:
         """Offsets may be committed up to the first row that waits."""
+        waiting = self._waiting()
+        return {place: min(offset, waiting.get(place, offset)) for place, offset in positions.items()}
+
+    def _waiting(self) -> dict[Place, int]:
+        """Offset of the first row that waits, by place."""
         waiting: dict[Place, int] = {}
         for source, batch in self.batches.items():
             place = Place(source.topic, source.partition)
             waiting[place] = min(batch.first_offset, waiting.get(place, batch.first_offset))
-        return {place: min(offset, waiting.get(place, offset)) for place, offset in positions.items()}
+        return waiting
 
     def _add(self, record: Record, event: Rows) -> None:
         source = Source(record.place.topic, record.place.partition, event.model)
         self.metrics.inc("everloop_rows_total", len(event.prediction_id), group=self.name, topic=source.topic)
-        known = self.written.get(source)
-        if event.model not in self.every or not event.prediction_id or (known and record.offset <= known.last_offset):
+        known, rows = self.written.get(source), len(event.prediction_id)
+        if event.model not in self.every:
+            self.ledger.enter(record, quarantined=rows)
+            return
+        self.ledger.enter(record, **{"history" if event.source == "bootstrap" else "counted": rows})
+        if not rows or (known and record.offset <= known.last_offset):
             return
         self.batches.setdefault(source, Batch(self._now())).add(record.offset, event)
 

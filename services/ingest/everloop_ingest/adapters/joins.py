@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from everloop import topics
 from everloop.codec import decode
 from everloop.errors import InvalidError
 from everloop.events import EVERY_MODEL, Event, HeartbeatPassed, KeysRouted, OutcomesJoined
+from everloop.ledger import Ledger, named_rows
 from everloop.metrics import Metrics
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop_ingest.adapters.records import Wall, message, moment, name_of
@@ -39,11 +41,13 @@ class JoinFold:
         self.most = most
         self.parts: dict[Place, _Part] = {}
         self.said: list[Message] = []
+        self.ledger = Ledger(self.name, wall)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Fold these partitions up to the committed offsets."""
         sources = log.partitions(topics.PREDICTIONS.name)
         self.parts = {place: _Part(sources, self.most) for place in committed}
+        self.ledger.restore(log, committed)
         tail = log.tail()
         tail.seek(dict.fromkeys(committed, 0))
         for record in tail.read_to(committed):
@@ -74,21 +78,30 @@ class JoinFold:
                 part.passed = passed
                 said.append(self._heartbeat(place, part))
         self._count()
-        return said
+        return [*said, *self.ledger.messages()]
 
     def _fold(self, record: Record) -> list[Joined]:
         part = self.parts[record.place]
         part.newest = name_of(record)
         part.appended_ms = max(part.appended_ms, record.appended_ms)
-        try:
+        event: Event | None = None
+        with suppress(InvalidError):  # nobody but `RouteFold` writes here, and it writes what it has decoded
             event = decode(record.value, record.headers)
-        except InvalidError:
-            return []  # nobody but `RouteFold` writes here, and it writes what it has decoded
         if isinstance(event, KeysRouted):
-            return part.join.take(event, record.appended_ms)
+            return self._join(part.join, record, event)
         if isinstance(event, HeartbeatPassed):
             part.watermarks.beat(event.partition, event.clocks)
+        else:
+            self.ledger.enter(record, quarantined=named_rows(record))
         return []
+
+    def _join(self, join: Join, record: Record, event: KeysRouted) -> list[Joined]:
+        """What says nothing new is a duplicate; what waits for its other half is counted like what has met it."""
+        before = join.duplicates(event.model)
+        found = join.take(event, record.appended_ms)
+        again = join.duplicates(event.model) - before
+        self.ledger.enter(record, counted=len(event.prediction_id) - again, duplicate=again)
+        return found
 
     def _heartbeat(self, place: Place, part: _Part) -> Message:
         event = HeartbeatPassed.named(

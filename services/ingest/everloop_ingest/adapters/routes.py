@@ -15,6 +15,7 @@ from everloop.events import (
     LabelsLogged,
     PredictionsLogged,
 )
+from everloop.ledger import Ledger, named_rows
 from everloop.metrics import Metrics
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop_ingest.adapters.records import Wall, dead_letter, message, moment, name_of
@@ -36,10 +37,11 @@ class RouteFold:
         self.partitions = topics.KEYS.partitions
         self.said: list[Message] = []
         self.beats: dict[Place, tuple[str, dict[str, int]]] = {}
+        self.ledger = Ledger(self.name, wall)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
-        """Nothing is kept: what was not committed is routed again, under the same ids."""
-        del committed
+        """Nothing is kept but the books: what was not committed is routed again, under the same ids."""
+        self.ledger.restore(log, committed)
         self.partitions = log.partitions(topics.KEYS.name)
         self.said, self.beats = [], {}
 
@@ -53,12 +55,14 @@ class RouteFold:
         except InvalidError as error:
             self.metrics.inc("everloop_dead_letters_total", topic=record.place.topic, reason=error.reason)
             self.said.append(dead_letter(record, error, self.name, self.wall()))
+            self.ledger.enter(record, quarantined=named_rows(record))
 
     def flush(self) -> Sequence[Message]:
         """The rows, and behind them the newest heartbeat of each source: it says that all before it is there."""
         said, self.said = self.said, []
         beats, self.beats = self.beats, {}
-        return [*said, *(beat for place, (name, clocks) in beats.items() for beat in self._passed(place, name, clocks))]
+        passed = (beat for place, (name, clocks) in beats.items() for beat in self._passed(place, name, clocks))
+        return [*said, *passed, *self.ledger.messages()]
 
     def _take(self, record: Record, event: Event) -> None:
         if type(event) not in topics.TOPICS[record.place.topic].events:
@@ -69,9 +73,10 @@ class RouteFold:
                 self.beats[record.place] = (name_of(record), newest(known, event.clocks))
             case PredictionsLogged() | LabelsLogged():
                 _check_lengths(event)
-                self.metrics.inc(
-                    "everloop_rows_total", len(event.prediction_id), group=self.name, topic=record.place.topic
-                )
+                rows = len(event.prediction_id)
+                self.metrics.inc("everloop_rows_total", rows, group=self.name, topic=record.place.topic)
+                old = isinstance(event, PredictionsLogged) and event.source == "bootstrap"
+                self.ledger.enter(record, **{"history" if old else "counted": rows})
                 routed = route(event, self.partitions, name_of(record))
                 self.said += [message(topics.KEYS, number, keys, self.wall()) for number, keys in routed]
             case _:

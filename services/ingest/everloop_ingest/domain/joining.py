@@ -79,6 +79,10 @@ class Join:
         rows = self._predictions(event, appended_ms) if event.kind == "prediction" else self._labels(event, appended_ms)
         return [row for row in rows if row is not None]
 
+    def duplicates(self, model: str) -> int:
+        """Rows of a model so far that said nothing new."""
+        return self.counts.get(model, Counts()).duplicate
+
     def forget(self, appended_ms: int) -> None:
         """Drop what was appended longer than the horizon before `appended_ms`, and the oldest beyond the bound."""
         oldest = appended_ms - HORIZON_MS

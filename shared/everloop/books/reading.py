@@ -1,0 +1,62 @@
+"""How many rows a record stands for, and what a record of books says: from headers and JSON, by no code of a service.
+
+The rule, for readable and unreadable records alike: a heartbeat is none; what names prediction ids in a list is as many
+rows as ids, right or wrong; anything else is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+
+from everloop.runtime.log import Place, Record
+
+HEARTBEATS: Final = frozenset({"io.everloop.heartbeat.sent.v1", "io.everloop.heartbeat.passed.v1"})
+BOOKS: Final = "io.everloop.books.kept.v1"
+COUNTS: Final = ("counted", "history", "late", "duplicate", "quarantined")
+IDS: Final = "prediction_id"
+
+
+def rows_of(record: Record) -> int:
+    """Rows of one record of a data topic; one for what nobody can read."""
+    kind, data = _opened(record)
+    if kind in HEARTBEATS:
+        return 0
+    ids = data.get(IDS)
+    return len(ids) if isinstance(ids, list) else 1
+
+
+def books_of(record: Record) -> tuple[str, Place, int, Mapping[str, int]] | None:
+    """Group, place, offset and counts that a record of books says; None for any other record."""
+    kind, data = _opened(record)
+    if kind != BOOKS:
+        return None
+    place = Place(str(data["topic"]), _whole(data["partition"]))
+    counts = {name: _whole(data[name]) for name in COUNTS}
+    return str(data["group"]), place, _whole(data["offset"]), counts
+
+
+def _opened(record: Record) -> tuple[str, Mapping[str, object]]:
+    """The CloudEvents type and the data: from headers and value, or both from the value in structured mode."""
+    headers = {name: bytes(raw).decode(errors="replace") for name, raw in record.headers}
+    whole = _object(record.value)
+    if not headers.get("content-type", "").startswith("application/cloudevents+json"):
+        return headers.get("ce_type", ""), whole
+    data = whole.get("data")
+    return str(whole.get("type", "")), data if isinstance(data, dict) else {}
+
+
+def _object(value: bytes | None) -> Mapping[str, object]:
+    try:
+        parsed = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("books hold whole numbers")
+    return value
