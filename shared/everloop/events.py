@@ -7,7 +7,7 @@ Times of rows are integer milliseconds since 1970 (UTC); times of decisions are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
@@ -30,13 +30,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Value(BaseModel):
     """A frozen part of an event."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Event(Value):
     """What all events carry. `id` is computed from the cause, so a retry says the same event."""
 
     TYPE: ClassVar[str] = ""
+    HIDDEN: ClassVar[bool] = False
+    """Whether it carries values of producers. Then `repr` shows the envelope alone: they are nobody's to log."""
 
     id: UUID
     time: AwareDatetime
@@ -56,6 +58,10 @@ class Event(Value):
     def named(cls, name: str, now: datetime, model: str, **fields: object) -> Self:
         """Build an event that nothing on the log has caused: its id is computed from `name`."""
         return cls.model_validate({"id": named_id(cls.__name__, name), "time": now, "model": model, **fields})
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """What `repr` and `str` show."""
+        return (item for item in super().__repr_args__() if not self.HIDDEN or item[0] in ENVELOPE)
 
 
 def named_id(kind: str, name: str) -> UUID:
@@ -116,6 +122,7 @@ class PredictionsLogged(Event):
     """One scored request of 1..N rows of one version and one arm, as columns of equal length."""
 
     TYPE = "io.everloop.predictions.logged.v1"
+    HIDDEN = True
     source: Literal["serving", "producer", "bootstrap"] = "producer"
     version: str | None = None
     digest: str | None = None
@@ -149,6 +156,7 @@ class LabelsLogged(Event):
     """What really happened, by prediction id; the last `labelled_at` wins."""
 
     TYPE = "io.everloop.labels.logged.v1"
+    HIDDEN = True
     prediction_id: tuple[str, ...]
     label: tuple[float, ...]
     labelled_at: tuple[Millis, ...]
@@ -175,6 +183,7 @@ class KeysRouted(Event):
     """Rows on their way to the join, by prediction id: either the keys of predictions or labels."""
 
     TYPE = "io.everloop.keys.routed.v1"
+    HIDDEN = True
     kind: Literal["prediction", "label"]
     source: str
     version: str | None = None
@@ -194,6 +203,7 @@ class OutcomesJoined(Event):
     """Predictions and their labels, joined: one row per label that met its prediction."""
 
     TYPE = "io.everloop.outcomes.joined.v1"
+    HIDDEN = True
     source: str
     version: str | None = None
     digest: str | None = None
@@ -723,6 +733,7 @@ class DeadLettered(Event):
     """A record that could not be handled: where it was, why, and its original bytes (base64)."""
 
     TYPE = "io.everloop.record.dead-lettered.v1"
+    HIDDEN = True
     topic: str
     partition: int
     offset: int

@@ -23,8 +23,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from everloop.errors import FatalError
+from everloop.guard import Guard
 from everloop.logs import strip
 from everloop.metrics import CONTENT_TYPE, Metrics
+from everloop.tokens import Tokens
 
 T = TypeVar("T")
 Why = Callable[[], str | None]
@@ -63,11 +65,20 @@ def refuse(status: int, where: str, rule: str, fix: str = "", **headers: str) ->
 
 
 def service_app(
-    title: str, *, metrics: Metrics, ready: Why, alive: Why = lambda: None, largest: int = LARGEST_BODY
+    title: str,
+    *,
+    metrics: Metrics,
+    ready: Why,
+    alive: Why = lambda: None,
+    largest: int = LARGEST_BODY,
+    tokens: Tokens | None = None,
 ) -> FastAPI:
-    """Build the app with `/healthz`, `/readyz`, `/metrics` and the limits; `largest` body in bytes."""
+    """Build the app with `/healthz`, `/readyz`, `/metrics` and the limits; `largest` body in bytes.
+
+    With `tokens` a request must show one of the role that its route has in `everloop.tokens.ROUTES`.
+    """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Limits, largest=largest, metrics=metrics)
+    app.add_middleware(Limits, largest=largest, metrics=metrics, guard=Guard(tokens) if tokens else None)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _plain_error)
 
@@ -77,7 +88,7 @@ def service_app(
 
     @app.get("/readyz")
     def readyz() -> Response:
-        return _status(ready())
+        return _status(ready() or (tokens.wrong if tokens else None))
 
     @app.get("/metrics")
     def show_metrics() -> Response:
@@ -120,16 +131,17 @@ def loads(body: bytes) -> object:
 
 
 class Limits:
-    """ASGI middleware: bounds the body by header and by stream, and counts requests."""
+    """ASGI middleware: asks the guard, bounds the body by header and by stream, and counts requests."""
 
-    def __init__(self, app: ASGIApp, *, largest: int, metrics: Metrics) -> None:
-        """`largest` in bytes."""
+    def __init__(self, app: ASGIApp, *, largest: int, metrics: Metrics, guard: Guard | None = None) -> None:
+        """`largest` in bytes; without a guard everybody may pass."""
         self.app: Final = app
         self.largest: Final = largest
         self.metrics: Final = metrics
+        self.guard: Final = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 413 (too large) or 415 (compressed)."""
+        """Pass the request on, or answer 401, 403, 404, 429 (the guard), 413 (too large) or 415 (compressed)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -147,12 +159,21 @@ class Limits:
                 statuses.append(int(message["status"]))
             await send(message)
 
-        reply = self._by_header(dict(scope["headers"]))
+        reply = self._by_guard(scope) or self._by_header(dict(scope["headers"]))
         if reply is None:
             await self.app(scope, _Counted(receive, self.largest), noting)
         else:
             await reply(scope, receive, noting)
         return statuses[-1]
+
+    def _by_guard(self, scope: Scope) -> Response | None:
+        if self.guard is None:
+            return None
+        peer = (scope.get("client") or ("unknown",))[0]
+        found = self.guard.refusal(scope["method"], scope["path"], peer, scope["headers"])
+        if found is None:
+            return None
+        return _problem_response(found.status, [Problem("request", found.rule, found.fix)], found.headers)
 
     def _by_header(self, headers: dict[bytes, bytes]) -> Response | None:
         if headers.get(b"content-encoding", b"identity") != b"identity":
@@ -219,6 +240,7 @@ def config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, timeout_keep_alive=15, limit_concurrency=512,
         h11_max_incomplete_event_size=65_536, timeout_graceful_shutdown=5, lifespan="auto", ws="none",
+        proxy_headers=False,  # a peer is who is at the other end: nobody becomes another by a header
     )  # fmt: skip
 
 

@@ -181,7 +181,7 @@ class ChildJobs:
 
 
 def run_child(work: Work, arguments: Sequence[str]) -> int:
-    """Be the child: read SPEC, do the work, write RESULT. The exit status; a failure's traceback goes to the log."""
+    """Be the child: read SPEC, do the work, write RESULT. The exit status; where it failed goes to the log."""
     spec, result = Path(arguments[0]), Path(arguments[1])
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     end = finish("", work, spec.read_bytes())
@@ -196,8 +196,15 @@ def finish(key: str, work: Work, spec: bytes) -> Finished:
     except EverloopError as error:
         return Finished(key, ok=False, error=str(error))
     except Exception as error:  # noqa: BLE001 - a recipe is anybody's code
-        traceback.print_exc(file=sys.stderr)
+        write_frames(error)
         return Finished(key, ok=False, error=f"the job failed with {type(error).__name__}; its log says where")
+
+
+def write_frames(error: BaseException) -> None:
+    """Say on standard error where it failed: frames and the kind. No text of the error, which may quote rows."""
+    frames = traceback.extract_tb(error.__traceback__)
+    sys.stderr.writelines(f"{frame.filename}:{frame.lineno} {frame.name}\n" for frame in frames)
+    sys.stderr.write(f"{type(error).__name__}\n")
 
 
 def _end_with_parent(parent: int) -> None:

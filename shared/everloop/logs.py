@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
+import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TextIO
 
 import orjson
@@ -38,6 +41,8 @@ def configure(service: str, replica: str, *, out: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     _libraries(stream, shared)
+    if out is None:
+        _tell_uncaught()
 
 
 @contextmanager
@@ -96,7 +101,7 @@ def _render(_logger: object, _method: str, fields: Fields) -> str:
 def _libraries(stream: TextIO, shared: list[structlog.typing.Processor]) -> None:
     handler = logging.StreamHandler(stream)
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    foreign: list[structlog.typing.Processor] = [*shared, _logger_name]
+    foreign: list[structlog.typing.Processor] = [*shared, _logger_name, _without_text_of_errors]
     rest: list[structlog.typing.Processor] = [remove, clean, _render]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=rest))
     root = logging.getLogger()
@@ -111,3 +116,24 @@ def _logger_name(_logger: object, _method: str, fields: Fields) -> Fields:
     if isinstance(record, logging.LogRecord):
         fields["logger"] = record.name
     return fields
+
+
+def _without_text_of_errors(_logger: object, _method: str, fields: Fields) -> Fields:
+    """Libraries put the error itself into its line (`Crashed reason=%r`): the head of the template is kept."""
+    record = fields.get("_record")
+    if isinstance(record, logging.LogRecord) and record.exc_info:
+        fields["event"] = str(record.msg).split("\n", 1)[0]
+    return fields
+
+
+def _tell_uncaught() -> None:
+    """An error that nobody caught is a line like any other: the interpreter would show its text, and rows in it."""
+    sys.excepthook = lambda _, error, __: log_uncaught(error)
+    threading.excepthook = lambda hooked: log_uncaught(hooked.exc_value)
+
+
+def log_uncaught(error: BaseException | None) -> None:
+    """Log the kind of an error and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__) if error else []
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}" if frames else "unknown"
+    structlog.get_logger().critical("uncaught", error=type(error).__name__, where=where)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from everloop.errors import UsageError
+from everloop.tokens import Tokens
 
 PREFIX: Final = "EVERLOOP_"
 LARGEST_PORT: Final = 65_535
@@ -69,6 +70,11 @@ class ServiceSettings(BaseModel):
         default="0", pattern=r"^[A-Za-z0-9-]{1,32}$", description="Ordinal of this replica of the service, such as 0"
     )
     http_host: str = Field(default="127.0.0.1", min_length=1, description="Address that the HTTP server listens on")
+    tokens: Path | None = Field(
+        default=None,
+        description="File of hashes of the tokens that HTTP requests must show; "
+        "required where EVERLOOP_HTTP_HOST is not loopback",
+    )
     http_port: int = Field(
         default=0, ge=0, le=LARGEST_PORT, description=f"TCP port of the HTTP server, 0 (any free one) to {LARGEST_PORT}"
     )
@@ -76,6 +82,13 @@ class ServiceSettings(BaseModel):
     ingest: HttpUrl = Field(default="http://127.0.0.1:18000", description="Ingest's address, such as http://HOST:PORT")
     key: Path | None = Field(default=None, description="File of the private key that signs verdicts; gatekeeper only")
     public_key: Path | None = Field(default=None, description="File of the public key that verdicts are checked with")
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        """Open HTTP is for this machine alone (S7)."""
+        if self.tokens is None and not is_loopback(self.http_host):
+            raise PydanticCustomError("open_http", "EVERLOOP_HTTP_HOST is not loopback, and EVERLOOP_TOKENS is not set")
+        return self
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -89,9 +102,15 @@ class ServiceSettings(BaseModel):
 
     @classmethod
     def _sentence(cls, item: ErrorDetails) -> str:
-        name = str(item["loc"][0]) if item["loc"] else ""
+        if not item["loc"]:
+            return f"{item['msg']} (name a file of tokens, or listen on 127.0.0.1; `everloop up --tokens` makes one)"
+        name = str(item["loc"][0])
         fix = cls.model_fields[name].description if name in cls.model_fields else "see the service's README"
         return f"{variable(name)} {item['msg'].removeprefix('Value error, ')} ({fix})"
+
+    def load_tokens(self) -> Tokens | None:
+        """The tokens that HTTP requests must show; None where none are asked for. Raises `UsageError`."""
+        return Tokens(self.tokens) if self.tokens else None
 
     @property
     def artifacts(self) -> Path:

@@ -56,6 +56,9 @@ def run_folds(name: str, settings: ServiceSettings, build: Callable[[Health], Se
 def _open(name: str, settings: ServiceSettings) -> Health:
     configure(name, settings.replica)
     health = Health()
-    app = service_app(name, metrics=health.metrics, ready=health.why_not_ready, alive=health.why_not_alive)
+    app = service_app(
+        name, metrics=health.metrics, ready=health.why_not_ready, alive=health.why_not_alive,
+        tokens=settings.load_tokens(),
+    )  # fmt: skip
     serve_in_thread(app, host=settings.http_host, port=settings.http_port)
     return health

@@ -52,6 +52,7 @@ def door(settings: Settings) -> int:
         metrics=health.metrics,
         ready=lambda: health.why_not_ready() or publisher.why_not_ready(),
         alive=health.why_not_alive,
+        tokens=settings.load_tokens(),
     )
     beater = Beater(_connect(settings, "ingest-beats"), replica=settings.replica, wall=now, metrics=health.metrics)
     add_routes(app, Door(publisher, lambda: beater.world.loops, now, health.metrics))

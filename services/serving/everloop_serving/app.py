@@ -78,7 +78,8 @@ def run(settings: ServingSettings) -> int:
     def why_not_ready() -> str | None:
         return health.why_not_ready() or server.awaits()
 
-    app = build(server, outbox, now, ready=why_not_ready, alive=health.why_not_alive)
+    tokens = settings.load_tokens()
+    app = build(server, outbox, now, ready=why_not_ready, alive=health.why_not_alive, tokens=tokens)
     http = serve_in_thread(app, settings.http_port, settings.http_host)
     logger.info("listening", port=http.port)
     code = run_polling([Obeying(server, loader)], health=health)

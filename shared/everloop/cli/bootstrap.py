@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +15,14 @@ from everloop.cli.context import BrokerOption, FailedError, VarOption, guarded, 
 from everloop.errors import UsageError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from everloop.cli.context import Session
     from everloop.events import TrainingRequested
     from everloop.loop import Loop
     from everloop.replay.rows import Rows
     from everloop.runtime.log import Log
+    from everloop.tokens import Role
 
 
 PATIENCE_S = 30.0
@@ -56,7 +60,7 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter per option
         if model_clock:
             move_clock(log, rules, rows)
         apply_rules(log, rules, session)
-        feed(ingest or stack_ingest(var), rules, rows)
+        feed(ingest or stack_ingest(var), rules, rows, shown_tokens(var))
         follow(log, ask(log, rules.model, session), session, timeout)
 
 
@@ -86,11 +90,11 @@ def move_clock(log: Log, rules: Loop, rows: Rows) -> None:
     publish_on(log, topics.CLOCK, moved)
 
 
-def feed(ingest: str, rules: Loop, rows: Rows) -> None:
+def feed(ingest: str, rules: Loop, rows: Rows, tokens: Mapping[Role, SecretStr] | None = None) -> None:
     """Rows first, then their labels, each acknowledged by the broker."""
     from everloop.replay.door import HttpDoor
 
-    with closing(HttpDoor("", ingest, patience_s=PATIENCE_S)) as door:
+    with closing(HttpDoor("", ingest, patience_s=PATIENCE_S, tokens=tokens)) as door:
         for number, batch in enumerate(rows.batches(), start=1):
             door.history(rules.model, batch)
             if number % 10 == 0:
@@ -134,6 +138,16 @@ def follow(log: Log, asked: TrainingRequested, session: Session, timeout: float)
                 session.pause()
     if told.failure:
         raise FailedError(f"{told.stage}: {told.failure}")
+
+
+def shown_tokens(var: Path | None) -> Mapping[Role, SecretStr]:
+    """Clear tokens of the environment, else those of the stack; none where it asks for none."""
+    from everloop.local.paths import Var, var_directory
+    from everloop.local.state import read_stack
+    from everloop.tokens import from_environment, read_clear
+
+    stack = read_stack(Var(var_directory(os.environ, var)))
+    return from_environment(os.environ) or (read_clear(stack.tokens) if stack and stack.tokens else {})
 
 
 def stack_ingest(var: Path | None) -> str:

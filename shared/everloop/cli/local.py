@@ -1,4 +1,4 @@
-"""`everloop up`, `down`, `status`, `logs`, `doctor`: the stack on this machine."""
+"""`everloop up`, `down`, `status`, `logs`, `doctor`, `tokens`: the stack on this machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
@@ -31,7 +32,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the main application."""
-    for command in (up, down, status, logs, doctor):
+    for command in (up, down, status, logs, doctor, tokens):
         app.command()(command)
 
 
@@ -67,6 +68,7 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter per option
     ] = None,
     replicas: Annotated[list[str] | None, typer.Option(metavar="NAME=NUMBER", help="e.g. trainer=2.")] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this and what it depends on.")] = None,
+    with_tokens: Annotated[bool, typer.Option("--tokens", help="HTTP requests must show a token.")] = False,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and stop the stack on Ctrl-C.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until everything must be ready.")] = 180,
 ) -> None:
@@ -80,6 +82,7 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter per option
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     place, console = _var(var), Console()
     wish = _wish(place, broker, ports, port or [], replicas or [], only or [])
+    wish = replace(wish, options=replace(wish.options, tokens=with_tokens))
     plan = make_plan(place, wish, fetched(console))
     with display(console) as show:
         stack = start(place, plan, limit_seconds=timeout, show=show)
@@ -158,6 +161,28 @@ def doctor(var: VarOption = None, json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+@one_line
+def tokens(
+    var: VarOption = None,
+    change: Annotated[
+        str | None, typer.Option("--replace", metavar="ROLE", help="A new token; twice: the old one ends.")
+    ] = None,
+) -> None:
+    """Make the stack's tokens where there are none, or a new one for a role. Running services see it at once."""
+    from everloop.local.tokens import ensure_tokens, replace_token
+    from everloop.tokens import ROLES
+
+    place = _var(var)
+    role = next((known for known in ROLES if known == change), None)
+    if change and role is None:
+        raise UsageError(f"--replace: one of {', '.join(ROLES)}")
+    place.make()
+    hashes, clear = ensure_tokens(place.keys)
+    if role:
+        replace_token(place.keys, role)
+    typer.echo(f"for services, EVERLOOP_TOKENS: {hashes}\nfor callers on this machine: {clear}")
+
+
 def _var(chosen: Path | None) -> Var:
     from everloop.local.paths import Var, var_directory
 
@@ -185,6 +210,8 @@ def _say_addresses(stack: Stack) -> None:
     for name, url in {"kafka": stack.broker, **stack.urls}.items():
         if name == "kafka" or name in names:
             typer.echo(f"{name:8} {url}")
+    if stack.tokens:
+        typer.echo(f"tokens   {stack.tokens}")
     typer.echo("stop it with: everloop down" + ("" if stack.var == Path.cwd() / "var" else f" --var {stack.var}"))
 
 

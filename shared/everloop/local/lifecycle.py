@@ -21,6 +21,7 @@ from everloop.local.logs import tail
 from everloop.local.ports import free_ports, require_free
 from everloop.local.stack import Options, broker_settings, build_plan, usual_ports
 from everloop.local.state import all_fine, already_running, culprit, read_stack, supervisor_pid
+from everloop.local.tokens import ensure_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,6 +78,8 @@ def make_plan(var: Var, wish: Wish, fetched: Callable[[int, int, str], None]) ->
     draft = build_plan(wish.options, ports)
     require_free(needed_ports(draft))
     ensure_keys(var.keys)
+    if wish.options.tokens:
+        ensure_tokens(var.keys)
     if wish.options.broker:
         require_answer(wish.options.broker)
     if not any(spec.name == "broker" for spec in draft.processes):

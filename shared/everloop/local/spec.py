@@ -28,7 +28,7 @@ class ProcessSpec(BaseModel):
 
 
 class Plan(BaseModel):
-    """One stack. `ports` by name; `broker` and `urls` are what clients need to know.
+    """One stack. `ports` by name; `broker`, `urls` and the file of clear `tokens` are what clients need to know.
 
     A process has `stop_seconds` to end when it is asked to, then it is killed.
     """
@@ -38,6 +38,7 @@ class Plan(BaseModel):
     broker: str
     urls: dict[str, str] = {}
     ports: dict[str, int] = {}
+    tokens: Path | None = None
     stop_seconds: float = Field(default=10.0, gt=0)
     processes: tuple[ProcessSpec, ...]
 

@@ -11,6 +11,7 @@ from everloop.local.mlflow_server import QUIET
 from everloop.local.paths import Var
 from everloop.local.properties import LOOPBACK, BrokerSettings
 from everloop.local.spec import Plan, ProcessSpec, only
+from everloop.local.tokens import CLEAR, HASHES
 
 MOST_REPLICAS = 8
 REPLICA_STEP = 10
@@ -51,6 +52,8 @@ class Options:
     broker: str | None = None
     replicas: Mapping[str, int] = field(default_factory=dict)
     only: frozenset[str] = frozenset()
+    tokens: bool = False
+    """Whether HTTP requests must show a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,15 @@ def build_plan(options: Options, ports: Mapping[str, int], broker_argv: tuple[st
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",  # threads of scikit-learn spin: on a few shared cores they cost more than they give
     }
+    common |= {"EVERLOOP_TOKENS": str(var.keys / HASHES)} if options.tokens else {}
     processes = (
         *(() if options.broker else (_broker(var, ports, address, broker_argv),)),
         _topics(var, options, address),
         _mlflow(var, options, ports),
         *(_service(replica, var, options.python, common, ports[replica.name]) for replica in replicas(options)),
     )
-    return Plan(var=var.root, broker=address, urls=urls, ports=dict(ports), processes=_chosen(processes, options.only))
+    chosen, clear = _chosen(processes, options.only), var.keys / CLEAR if options.tokens else None
+    return Plan(var=var.root, broker=address, urls=urls, ports=dict(ports), processes=chosen, tokens=clear)
 
 
 def broker_settings(var: Var, ports: Mapping[str, int]) -> BrokerSettings:

@@ -55,6 +55,7 @@ class Stack(BaseModel):
     broker: str
     urls: dict[str, str]
     ports: dict[str, int]
+    tokens: Path | None = None
     processes: tuple[ProcessState, ...]
 
     def process(self, name: str) -> ProcessState:

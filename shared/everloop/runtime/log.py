@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from everloop.codec import Headers
@@ -18,23 +18,23 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be written."""
+    """What is to be written. `repr` shows where, never what: it is the producer's."""
 
     place: Place
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = ()
+    key: bytes | None = field(repr=False)
+    value: bytes | None = field(repr=False)
+    headers: Headers = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What stands in the log. `appended_ms` is the broker's append time."""
+    """What stands in the log. `appended_ms` is the broker's append time. `repr` shows where, as that of `Message`."""
 
     place: Place
     offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = ()
+    key: bytes | None = field(repr=False)
+    value: bytes | None = field(repr=False)
+    headers: Headers = field(default=(), repr=False)
     appended_ms: int = 0
 
 

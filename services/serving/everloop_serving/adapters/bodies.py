@@ -78,7 +78,7 @@ Time = Annotated[object, AfterValidator(_moment)]
 class Row(BaseModel):
     """One row: its features by name; ids and time where the caller has them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     features: dict[Name, Annotated[object, AfterValidator(_cell)]] = Field(min_length=1, max_length=10_000)
     prediction_id: Id | None = None
     entity_id: Id | None = None
@@ -88,7 +88,7 @@ class Row(BaseModel):
 class ByRows(BaseModel):
     """`{"rows": [{"features": {...}, ...}]}`: easy to write."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     rows: list[Row] = Field(min_length=1, max_length=MOST_ROWS)
 
     @model_validator(mode="after")
@@ -118,7 +118,7 @@ class ByColumns(BaseModel):
     `features` and `times`, the words of the records on the log, are taken as well.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     columns: dict[Name, Annotated[list[object], AfterValidator(_cells)]] = Field(
         min_length=1, max_length=10_000, validation_alias=AliasChoices("columns", "features")
     )

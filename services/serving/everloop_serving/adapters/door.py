@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from everloop.errors import EverloopError
 from everloop.http import Why, read_json, refuse, service_app
 from everloop.runtime.log import Message
+from everloop.tokens import Tokens
 from everloop_serving.adapters.bodies import BODY, BodyError, ByColumns, ByRows
 from everloop_serving.adapters.outbox import Outbox
 from everloop_serving.handlers import Answer, NoChampionError, Server, UnknownModelError
@@ -77,9 +78,19 @@ def _waits(request: Request) -> bool:
     return wanted == LOGGED
 
 
-def build(server: Server, outbox: Outbox, now: Callable[[], datetime], *, ready: Why, alive: Why) -> FastAPI:
+def build(
+    server: Server,
+    outbox: Outbox,
+    now: Callable[[], datetime],
+    *,
+    ready: Why,
+    alive: Why,
+    tokens: Tokens | None = None,
+) -> FastAPI:
     """The app. `now` is the default time of rows."""
     door = Door(server, outbox, now)
-    app = service_app("Everloop serving", metrics=server.metrics, ready=ready, alive=alive, largest=LARGEST_BODY)
+    app = service_app(
+        "Everloop serving", metrics=server.metrics, ready=ready, alive=alive, largest=LARGEST_BODY, tokens=tokens
+    )
     app.add_api_route("/v1/models/{name}/predict", door.predict, methods=["POST"], response_model=None)
     return app
