@@ -218,3 +218,57 @@ def test_a_refusal_never_repeats_a_value(value: bytes, given_headers: Headers) -
     error = refused(value, given_headers)
     assert CANARY not in f"{error} {error!r} {error.reason}"
     assert error.__cause__ is None
+
+
+# ---------------------------------------------------------------------------------------------------------- a plain row
+
+PLAIN: dict[str, object] = {
+    "model": "fraud", "prediction_id": "tx-1", "time": "2026-01-05T13:00:00+01:00", "entity_id": "card-1",
+    "features": {"amount": 2.5, "country": "CH", "age": None}, "version": "7", "score": 0.25,
+    "shadow": {"version": "8", "score": 0.5}, "label": None,
+}  # fmt: skip
+PLAIN_JSON: Headers = (("content-type", b"application/json"),)
+
+
+def plain(**changed: object) -> bytes:
+    """A scored row as a producer without CloudEvents sends it."""
+    return orjson.dumps({**PLAIN, **changed})
+
+
+@pytest.mark.parametrize("given_headers", [PLAIN_JSON, (), (("trace", b"\xff"),)], ids=["json", "none", "others"])
+def test_a_plain_row_is_a_record_of_one_row(given_headers: Headers) -> None:
+    event = decode(plain(), given_headers)
+    assert isinstance(event, PredictionsLogged)
+    assert (event.model, event.version, event.source) == ("fraud", "7", "producer")
+    assert (event.prediction_id, event.times, event.entity_id) == (("tx-1",), (1_767_614_400_000,), ("card-1",))
+    assert event.features == {"amount": (2.5,), "country": ("CH",), "age": (None,)}
+    assert (event.score, event.label) == ((0.25,), None)
+    assert event.shadow is not None
+    assert (event.shadow.version, event.shadow.score) == ("8", (0.5,))
+
+
+def test_a_plain_row_that_comes_again_has_the_same_id() -> None:
+    again = decode(plain(time=1_767_614_400_000, latency_ms=3), PLAIN_JSON)
+    assert again.id == decode(plain(), PLAIN_JSON).id
+    assert again.time == NOON
+    assert decode(plain(model="other"), PLAIN_JSON).id != again.id
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"time": None}, {"time": "2026-01-05T13:00:00"}, {"time": "noon"}, {"time": True}, {"time": 10**18},
+        {"time": -1}, {"model": None}, {"model": ""}, {"features": [1]}, {"shadow": "8"}, {"score": CANARY},
+        {"sequence": 3}, {"id": "x", CANARY[:4]: 1}, {"features": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_plain_row_that_is_wrong_is_refused_without_its_values(changed: dict[str, object]) -> None:
+    error = refused(plain(**changed), PLAIN_JSON)
+    assert error.reason == "shape"
+    assert CANARY not in str(error)
+
+
+def test_a_plain_object_without_a_prediction_is_no_row() -> None:
+    assert refused(plain(prediction_id=7), PLAIN_JSON).reason == "unknown_type"
+    assert refused(plain(), (*PLAIN_JSON, ("ce_id", b"1"))).reason == "unknown_type", "half a CloudEvent is none"
