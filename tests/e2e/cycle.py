@@ -19,6 +19,7 @@ from everloop.local.state import Stack
 from everloop.loop import Loop
 from everloop.replay.connecting import connected
 from everloop.replay.lockstep import Client, Door, LockStep, publish_on
+from everloop.replay.quiescence import Patience
 from everloop.replay.rows import Labels, Rows
 from everloop.replay.watching import Follower
 from everloop.runtime.journal import Validity
@@ -32,6 +33,8 @@ CHANGE_AT = 1
 HISTORY = 3
 WINDOWS = 8
 """Enough for the promotion of the successor, and for one window under it."""
+PATIENCE = Patience(limit_s=240)
+"""Long enough for whoever was killed to come back, and for jobs that start anew, on a busy machine."""
 JOURNALS = (topics.DRIFT, topics.TRAINING, topics.VERDICTS, topics.ROLLOUTS)
 LOOP: Mapping[str, JsonValue] = {
     "kind": "Loop",
@@ -115,6 +118,7 @@ def driver(
     names = [process.name for process in stack.processes]
     with connected(stack.broker, stack.urls, names, hear) as client:
         client.door = door(client.door)
+        client.patience = client.quiescence.patience = PATIENCE
         yield client
 
 

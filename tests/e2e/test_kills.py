@@ -93,9 +93,7 @@ def undisturbed(stack: Stack) -> list[str]:
     return said
 
 
-def test_killed_judges_and_windows_decide_the_same(
-    stack: Stack, processes: Processes, undisturbed: list[str]
-) -> None:
+def test_killed_judges_and_windows_decide_the_same(stack: Stack, processes: Processes, undisturbed: list[str]) -> None:
     assert run(stack, processes, "kills.r1", judges_and_windows) == undisturbed
     assert len(processes.hurt) == 5
 
