@@ -29,11 +29,12 @@ DECISIONS, SUMMARY = "decisions.jsonl", "summary.json"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The stack: its broker, its services by name, and the processes whose groups are waited for."""
+    """The stack: its broker, its services by name, the processes whose groups are waited for, its clear tokens."""
 
     broker: str
     urls: Mapping[str, str]
     processes: Iterable[str]
+    tokens: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class Replay:
         """Play it; the summary and the decisions, which are written to the folder as well."""
         loop = self.course.loop
         served = Served(loop.model, binary=loop.task == "binary")
-        with connected(target.broker, target.urls, target.processes, served.hear, served.see) as client:
+        reached = (target.broker, target.urls, target.processes)
+        with connected(*reached, served.hear, served.see, tokens=target.tokens) as client:
             self._play(client, served)
             summary = self._summary(client, served)
         said = written(decisions(served.events))
