@@ -1,4 +1,4 @@
-"""Bytes to event and back: CloudEvents 1.0 on Kafka in binary mode; structured mode is accepted.
+"""Bytes to event and back: CloudEvents 1.0 on Kafka in binary mode; structured mode and a plain row are accepted.
 
 Attributes travel as `ce_` headers, the value is the JSON data. Only extensions from the CloudEvents repository are
 used: `partitionkey`, `correlationid`, `causationid`, `sequence`, `recordedtime`.
@@ -7,13 +7,14 @@ used: `partitionkey`, `correlationid`, `causationid`, `sequence`, `recordedtime`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import orjson
 from pydantic import ValidationError
 
 from everloop.errors import InvalidError
-from everloop.events import ENVELOPE, TYPES, Event
+from everloop.events import ENVELOPE, TYPES, Event, PredictionsLogged, named_id
 from everloop.logs import strip
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -51,6 +52,8 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
     last = dict(headers)
     structured = last.get("content-type", b"").startswith(STRUCTURED)
     attributes, data = _structured(value) if structured else _binary(value, last)
+    if not attributes and isinstance(data.get("prediction_id"), str):
+        attributes, data = plain_prediction(data)
     kind = TYPES.get(attributes.get("type", ""))
     if kind is None:
         raise InvalidError("unknown_type", "ce_type is missing or names no event of this version; see docs/events.md")
@@ -58,6 +61,25 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
         return kind.model_validate({**data, **_envelope(attributes)})
     except ValidationError as error:
         raise InvalidError("shape", f"{kind.TYPE}: {explain(error)}") from None
+
+
+def plain_prediction(row: Mapping[str, object]) -> tuple[dict[str, str], dict[str, object]]:
+    """One scored row as a plain JSON object, from a producer that knows no CloudEvents: attributes and columns.
+
+    `{model, prediction_id, time, features: {name: value}, version, score, ...}`: the names of `PredictionsLogged`, each
+    with one value; `time` in ms since 1970, or ISO 8601 with a time zone. Its id comes from model and prediction id, so
+    a row that is sent again is known. Raises `InvalidError` (`shape`) for a time or a model that is none.
+    """
+    model, moment = row.get("model"), _moment(row.get("time"))
+    if not isinstance(model, str) or not model:
+        raise InvalidError("shape", "a plain row names its `model`, in text")
+    attributes = {
+        "id": str(named_id(PredictionsLogged.__name__, f"{model}/{row['prediction_id']}")),
+        "type": PredictionsLogged.TYPE, "subject": model, "time": _text(moment),
+    }  # fmt: skip
+    said = {key: value for key, value in row.items() if value is not None and key not in {"model", "time"}}
+    columns = {key: _column(key, value) for key, value in said.items()}
+    return attributes, {**columns, "times": [round(moment.timestamp() * 1000)]}
 
 
 def explain(error: ValidationError) -> str:
@@ -95,6 +117,33 @@ def _structured(value: bytes) -> tuple[dict[str, str], dict[str, object]]:
     if not isinstance(data, dict):
         raise InvalidError("shape", "structured mode: `data` must be a JSON object")
     return {name: text for name, text in whole.items() if isinstance(text, str)}, data
+
+
+_OF_ALL_ROWS = frozenset({"source", "version", "digest", "arm", "epoch"})
+"""Keys of a plain row that a record says once; the others are its columns."""
+
+
+def _column(key: str, value: object) -> object:
+    """A value of a plain row as the field of a record of one row."""
+    if key in _OF_ALL_ROWS:
+        return value
+    if key not in {"features", "shadow"}:
+        return [value]
+    if not isinstance(value, dict):
+        raise InvalidError("shape", f"a plain row has an object as `{key}`")
+    return {name: cell if (key, name) == ("shadow", "version") else [cell] for name, cell in value.items()}
+
+
+def _moment(value: object) -> datetime:
+    moment = None
+    with suppress(ValueError, OverflowError, OSError):
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            moment = datetime.fromtimestamp(value / 1000, UTC)
+    if moment is None or moment.tzinfo is None:
+        raise InvalidError("shape", "`time` of a plain row is ms since 1970, or ISO 8601 with a time zone")
+    return moment
 
 
 def _envelope(attributes: Mapping[str, str]) -> dict[str, object]:
