@@ -80,7 +80,8 @@ class Course:
         boundary = self.start // every * every
         while (due := self._next_due(row, label)) is not None:
             boundary = max(boundary + every, due // every * every)
-            rows, labels = bisect_left(self.stream.times, boundary), bisect_right(self.known_at, boundary)
+            rows = bisect_left(self.stream.times, boundary)
+            labels = min(rows, bisect_right(self.known_at, boundary))
             yield Leg(self.stream.cut(slice(row, rows)), self.labels(label, labels), boundary + grace)
             row, label = rows, labels
         if boundary + grace < self.end:

@@ -29,7 +29,7 @@ _JOURNAL_OF: Final = {kind: place for place, journal in enumerate(JOURNALS) for 
 
 def decisions(events: Iterable[e.Event]) -> list[Line]:
     """The lines of one model's journals, by model time; within it as drift, trainer, gate and rollout said them."""
-    said = [event for event in events if type(event) in _JOURNAL_OF and not isinstance(event, _NOTES)]
+    said = [event for event in events if type(event) in _JOURNAL_OF and not _is_note(event)]
     said.sort(key=lambda event: (event.time, _JOURNAL_OF[type(event)], event.sequence or 0))
     return [_line(event, figure) for event in said for figure in _figures(event)]
 
@@ -46,6 +46,11 @@ def first_difference(expected: bytes, found: bytes) -> str | None:
         if old != new:
             return f"decision {number} differs: {_said(old)} before, {_said(new)} now"
     return None
+
+
+def _is_note(event: e.Event) -> bool:
+    """That a job was lost and starts again is the machine's doing."""
+    return isinstance(event, _NOTES) or (isinstance(event, e.TrainingStarted) and event.attempt > 1)
 
 
 def _said(line: bytes | None) -> str:

@@ -72,3 +72,13 @@ def test_batches_are_the_same_rows_in_their_order(tmp_path: Path) -> None:
 def test_labels_are_known_after_their_delay(tmp_path: Path) -> None:
     labels = read_csv(a_file(tmp_path, HEADER + GOOD), COLUMNS).labelled(3_600_000)
     assert labels.at == (1_767_574_800_000, 1_767_574_800_000)
+
+
+def test_where_ids_may_be_numbers_a_file_without_them_is_counted(tmp_path: Path) -> None:
+    path = a_file(tmp_path, HEADER.replace("txn_id", "other") + GOOD)
+    rows = read_csv(path, COLUMNS, numbered=True)
+    assert rows.ids == ("1", "2")
+    assert rows.features["other"] == ("t1", "t2")
+    with pytest.raises(UsageError, match="no column 'txn_id'"):
+        read_csv(path, COLUMNS)
+    assert read_csv(a_file(tmp_path, HEADER + GOOD), COLUMNS, numbered=True).ids == ("t1", "t2")
