@@ -21,6 +21,9 @@ from everloop.metrics import Metrics
 RESTART: Final = 70
 """Exit code (EX_SOFTWARE) of a process that must be started again; see rule 12."""
 STALE_S: Final = 60.0
+QUIET_S: Final = 5.0
+DOZE_S: Final = 0.25
+"""After five quiet seconds a round waits a quarter of a second: an idle stack leaves the machine to others."""
 logger = structlog.get_logger()
 
 
@@ -76,14 +79,17 @@ def run_polling(
 ) -> int:
     """Step the services in turn until SIGTERM, SIGINT or `stop`; the exit code: 0, or 70 after an exception.
 
-    `poll_s`: how long an idle round waits in all. To be called in the main thread, whose signal handlers it sets; with
+    `poll_s`: how long a round waits in all while there is work; `DOZE_S` when there was none for `QUIET_S`. To be
+    called in the main thread, whose signal handlers it sets; with
     a `stop` of the caller's own it leaves signals alone and may run in any thread.
     """
     ends = stop or _until_signalled()
+    active = health.monotonic()
     try:
         while not ends.is_set():
-            for service in services:
-                service.step(poll_s / len(services))
+            wait_s = poll_s if health.monotonic() - active < QUIET_S else max(poll_s, DOZE_S)
+            if any([service.step(wait_s / len(services)) for service in services]):  # noqa: C419 -- each must step
+                active = health.monotonic()
             if health.waits_for and all(map(_assigned, services)):
                 health.is_ready()
                 logger.info("ready")

@@ -16,6 +16,7 @@ from everloop.buckets import partition
 from everloop.codec import decode, encode
 from everloop.errors import InvalidError
 from everloop.events import (
+    EVERY_MODEL,
     AlertRaised,
     DeadLettered,
     Event,
@@ -101,7 +102,7 @@ class ControlService(Generic[S]):
         """Ticks of replayed clocks that were answered: the next holder must not answer them again on newer facts."""
 
     def step(self, timeout_s: float = 0.0) -> bool:
-        """One round: broadcasts and ticks, deliveries, ended jobs, leases."""
+        """One round: broadcasts and ticks, deliveries, ended jobs, leases. The clock of all alone is nothing to do."""
         records = self.consumer.poll(timeout_s)
         news = self.broadcast.news()
         for record, event in news:
@@ -115,7 +116,8 @@ class ControlService(Generic[S]):
         ticked = self._ticks()
         self.broadcast.commit()
         self._renew()
-        return bool(records or news or ended or ticked)
+        heard = any(record.key != EVERY_MODEL.encode() for record, _ in news)
+        return bool(records or heard or ended or ticked)
 
     def close(self) -> None:
         """Leave the group; running children end with their holder."""
