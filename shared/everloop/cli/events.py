@@ -11,6 +11,8 @@ from everloop.cli.context import BrokerOption, JsonOption, ModelOption, Session,
 from everloop.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from everloop.cli.reading import Heard, Reader
 
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on as events come; end with Ctrl-C.")]
@@ -31,6 +33,9 @@ def events(  # noqa: PLR0913, PLR0917 - one parameter per option
         list[str] | None, typer.Option("--topic", "-t", metavar="TOPIC", help="e.g. drift; `all` for rows too.")
     ] = None,
     kind: Annotated[list[str] | None, typer.Option("--type", metavar="TYPE", help="e.g. window.judged.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="Appended since: 15m, 2h, or a moment (ISO 8601).")
+    ] = None,
     follow: FollowOption = False,
     limit: LimitOption = 50,
     broker: BrokerOption = None,
@@ -42,9 +47,14 @@ def events(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     names, types = topic_names(topic or []), type_names(kind or [])
     session = session_of(context)
+    first = since_ms(since, session.wall()) if since else 0
+
+    def fits(one: Heard) -> bool:
+        return one.record.appended_ms >= first and (not types or one.event.TYPE in types)
+
     with session.connect(broker, var) as log:
         reader = Reader(log, names, model, limit if not types and model is None else None)
-        _show(reader, lambda one: not types or one.event.TYPE in types, session, limit, follow=follow, json=json)
+        _show(reader, fits, session, limit, follow=follow, json=json)
 
 
 @guarded
@@ -65,6 +75,23 @@ def alerts(  # noqa: PLR0913, PLR0917 - one parameter per option
     with session.connect(broker, var) as log:
         reader = Reader(log, [topics.ALERTS.name], model)
         _show(reader, lambda _: True, session, limit, follow=follow, json=json)
+
+
+def since_ms(said: str, wall: datetime) -> int:
+    """The append time (ms) of a duration before `wall`, or of a moment, in UTC unless it says. Raises `UsageError`."""
+    from datetime import UTC, datetime
+
+    from everloop.durations import RuleError, parse_duration
+
+    try:
+        moment = wall - parse_duration(said)
+    except (RuleError, OverflowError):
+        try:
+            moment = datetime.fromisoformat(said)
+        except ValueError:
+            raise UsageError(f"--since {said}: a duration such as 15m, or a moment such as 2026-01-05T12:00") from None
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(zoned.timestamp() * 1000)
 
 
 def topic_names(wanted: list[str]) -> list[str]:

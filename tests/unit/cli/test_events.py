@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import Result
 from everloop import events as e
 from everloop import topics
 from tests.builders import NOON, a_loop, a_manifest
-from tests.unit.cli.turns import Stack, a_full_turn, a_stack, a_window, refusal
+from tests.unit.cli.turns import WALL, Stack, a_full_turn, a_stack, a_window, refusal
 
 
 def types(result: Result) -> list[str]:
@@ -122,3 +123,37 @@ def test_json_says_the_place() -> None:
     (value,) = orjson.loads(stack.run("events", "--json").stdout)
     assert (value["topic"], value["offset"], value["data"]["rows"]) == (topics.ARCHIVE.name, 0, 5)
     assert value["data"]["topic"] == "everloop.outcomes.v1"
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        ("10m", ["third"]),
+        ("1h", ["second", "third"]),
+        ("2026-06-01T08:15", ["second", "third"]),
+        ("2026-06-01T10:45:00+02:00", ["third"]),
+        ("0s", []),
+    ],
+)
+def test_what_was_appended_since(since: str, expected: list[str]) -> None:
+    stack = a_stack()
+    for minutes, name in ((90, "first"), (30, "second"), (5, "third")):
+        stack.broker.now_ms = round((WALL - timedelta(minutes=minutes)).timestamp() * 1000)
+        stack.say(topics.ALERTS, an_alert(name))
+    shown = orjson.loads(stack.run("events", "--json", "--since", since).stdout)
+    assert [one["data"]["name"] for one in shown] == expected
+
+
+def test_a_since_that_is_no_time_is_refused() -> None:
+    assert "a duration such as 15m" in refusal(a_stack().run("events", "--since", "yesterday"), 2)
+
+
+def test_following_keeps_all_filters_and_writes_one_json_document_per_line() -> None:
+    stack = a_stack()
+    stack.apply(a_loop())
+    stack.say(topics.ALERTS, an_alert("before"), an_alert("other", "churn"))
+    stack.looks = three_looks(stack)
+    words = ("--model", "fraud", "--topic", "alerts", "--type", "alert.raised", "--since", "2020-01-01")
+    stack.broker.now_ms = round(WALL.timestamp() * 1000)
+    result = stack.run("events", "--follow", "--json", *words)
+    assert [orjson.loads(line)["data"]["name"] for line in result.stdout.splitlines()] == ["later"]

@@ -16,7 +16,10 @@ from everloop.errors import EverloopError, FatalError, InvalidError, UsageError
 from everloop.local.paths import Var
 from tests.unit.cli.turns import refusal
 
-READING = (["events"], ["alerts"], ["why", "fraud/1"], ["windows", "fraud"], ["traffic", "fraud"], ["train", "fraud"])
+READING = (
+    ["events"], ["alerts"], ["why", "fraud/1"], ["windows", "fraud"], ["traffic", "fraud"], ["train", "fraud"],
+    ["books"], ["cycles", "fraud"],
+)  # fmt: skip
 HEAVY = {
     "evidently", "faust", "httpx", "kafka", "mlflow", "numpy", "orjson", "pandas", "psutil", "pyarrow", "rich",
     "sklearn", "structlog", "yaml",
@@ -50,20 +53,23 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded("--help") & (HEAVY | {"pydantic"}) == set()
 
 
-@pytest.mark.parametrize("command", ["apply", "train", "why", "events", "windows", "status"])
+@pytest.mark.parametrize("command", ["apply", "train", "why", "events", "windows", "status", "books", "cycles"])
 def test_help_of_a_command_loads_no_more_than_typer_does(command: str) -> None:
     assert loaded(command, "--help") & HEAVY == set()
 
 
 def test_help_names_every_command() -> None:
     said = run("--help").stdout
-    for name in ("up", "down", "status", "apply", "validate", "train", "why", "events", "alerts", "windows", "traffic"):
+    for name in (
+        "up", "down", "status", "apply", "validate", "train", "why", "events", "alerts", "windows", "traffic", "books",
+        "cycles",
+    ):  # fmt: skip  # fmt: skip
         assert f"  {name} " in said
 
 
 def test_every_read_command_has_json_and_a_broker() -> None:
     commands = typer.main.get_command(build())
-    for name in ("apply", "why", "events", "alerts", "windows", "traffic"):
+    for name in ("apply", "why", "events", "alerts", "windows", "traffic", "books", "cycles"):
         options = {word for one in commands.commands[name].params for word in one.opts}  # type: ignore[attr-defined]  # a group
         assert {"--json", "--broker", "--var"} <= options
 

@@ -147,8 +147,8 @@ def _of_churn(version: str) -> e.VersionPassed:
         (("fraud:9",), 1, "fraud:9 is not in the log; there is: fraud:"),
         (("froud/1",), 1, "model froud is not in the log; there is: fraud"),
         (("deadbeef",), 1, "no event deadbeef; `everloop events` lists them"),
-        (("2",), 2, "MODEL/VERSION"),
-        (("no such thing",), 2, "MODEL:EPOCH"),
+        (("2",), 1, "MODEL/VERSION"),
+        (("no such thing",), 1, "among the last 0 records of predictions no row has this id"),
     ],
 )
 def test_a_name_that_nothing_has(words: tuple[str, ...], code: int, said: str) -> None:
@@ -166,3 +166,71 @@ def test_every_type_that_travels_has_a_line() -> None:
     assert set(LINES) == set(e.TYPES.values())
     for _, event in everything_of(a_full_turn()):
         assert len(one_line(event).splitlines()) == 1
+
+
+# --------------------------------------------------------------------------------------------------- from a prediction
+
+
+def served(*ids: str, version: str | None = "3", arm: str = "champion", epoch: int | None = 5) -> e.PredictionsLogged:
+    given = {"digest": "ab" * 32, "score": (0.25,) * len(ids), "source": "serving"} if version else {}
+    return e.PredictionsLogged.named(
+        f"rows/{ids}", NOON, "fraud", prediction_id=ids, times=(1,) * len(ids), entity_id=("card 1234",) * len(ids),
+        features={"amount": (7.5,) * len(ids)}, version=version, arm=arm if version else None, epoch=epoch, **given,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (served("a", "p-17"), ["prediction", *WHOLE[1:]]),
+        (served("p-17", arm="candidate", epoch=3), ["prediction", *WHOLE[3:]]),
+        (served("p-17", epoch=None), ["prediction", *WHOLE[1:]]),
+        (served("p-17", version="1", epoch=3), ["prediction"]),
+        (served("p-17", version=None, epoch=None), ["prediction"]),
+    ],
+)
+def test_a_prediction_leads_to_the_decision_that_let_its_version_serve(
+    row: e.PredictionsLogged, expected: list[str]
+) -> None:
+    stack = a_full_turn()
+    stack.say(topics.PREDICTIONS, served("other"), row, served("another", "p-170"))
+    for words in (("p-17",), ("p-17", "--prediction"), ("p-17", "--model", "fraud")):
+        steps = orjson.loads(stack.run("why", *words, "--json").stdout)
+        assert [step["stage"] for step in steps] == expected
+        assert steps[0]["event"]["prediction_id"] == ["p-17"]
+        assert steps[0]["event"]["features"] == {}
+        assert steps[0]["event"]["entity_id"] is None
+
+
+def test_a_prediction_in_one_line() -> None:
+    stack = a_full_turn()
+    stack.say(topics.PREDICTIONS, served("p-17"))
+    first = stack.run("why", "p-17").stdout.splitlines()[0]
+    assert "prediction  p-17: version 3, arm champion, epoch 5, digest abababababab, score 0.25" in first
+
+
+def test_the_newest_of_two_rows_with_one_id_is_told() -> None:
+    stack = a_full_turn()
+    stack.say(topics.PREDICTIONS, served("p-17", version="2", epoch=None), served("x", "p-17"))
+    assert "version 3" in stack.run("why", "p-17").stdout.splitlines()[0]
+
+
+def test_an_id_that_needs_escapes_and_one_of_another_model() -> None:
+    stack = a_full_turn()
+    stack.say(topics.PREDICTIONS, served('karte "ü"'))
+    assert stack.run("why", 'karte "ü"').exit_code == 0
+    assert "no row has this id" in refusal(stack.run("why", 'karte "ü"', "--model", "churn"), 1)
+    assert "karte is not in the log" in refusal(stack.run("why", "karte", "--prediction"), 1)
+
+
+def test_the_search_goes_backwards_in_chunks_and_ends_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("everloop.cli.predictions.CHUNK", 3)
+    monkeypatch.setattr("everloop.cli.why.WORTH_SAYING", 6)
+    stack = a_full_turn()
+    stack.say(topics.PREDICTIONS, served("p-17"), *(served(f"later {number}") for number in range(10)))
+    result = stack.run("why", "p-17")
+    assert result.exit_code == 0
+    assert result.stderr == "".join(f"everloop: looked through {n} records of predictions\n" for n in (6, 9))
+    bounded = stack.run("why", "p-17", "--records", "4")
+    assert bounded.exit_code == 1
+    assert "among the last 4 records" in bounded.stderr

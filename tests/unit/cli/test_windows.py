@@ -77,7 +77,7 @@ def test_no_traffic_yet_and_an_unknown_model() -> None:
 
 
 def status(stack: Stack) -> ModelStatus:
-    (one,) = collect(stack.broker.client())
+    (one,) = collect(stack.broker.client(), WALL)
     return one
 
 
@@ -90,8 +90,10 @@ def test_a_model_before_its_first_version() -> None:
 
 def test_after_a_promotion_the_champion_is_steady_and_the_episode_still_open() -> None:
     assert status(a_full_turn()) == ModelStatus(
-        "fraud", "3", "steady", None, None, "2026-01-05 14:00:00", "drifted", ("drift",), "the next window"
-    )
+        "fraud", "3", "steady", None, None, "2026-01-05 14:00:00", "drifted", ("drift",),
+        "the next window; it ends at the earliest at 2026-01-05 16:02:00", since="2026-01-05 15:00:00",
+        earliest_end="2026-01-05 16:02:00",
+    )  # fmt: skip
 
 
 def test_each_phase_of_a_turn_and_what_is_awaited() -> None:
@@ -99,7 +101,7 @@ def test_each_phase_of_a_turn_and_what_is_awaited() -> None:
     stack.apply(a_loop())
     open_an_episode(stack)
     assert (status(stack).phase, status(stack).episodes) == ("waiting_for_data", ("drift",))
-    assert status(stack).awaits == "fresh labels until 2026-01-06 15:00:00"
+    assert status(stack).awaits == "fresh labels; 0 of 1000 labelled rows; deadline 2026-01-06 15:00:00"
     passed = train_and_pass(stack, "2", EPISODE, NOON)
     assert (status(stack).phase, status(stack).candidate) == ("passed", "2")
     few = a_check("champion", "too_few", 412, 500)
@@ -107,7 +109,10 @@ def test_each_phase_of_a_turn_and_what_is_awaited() -> None:
         passed, NOON, version="2", champion="1", checks=(few,), until=NOON + timedelta(hours=1), archived_rows=412
     )
     stack.say(topics.VERDICTS, held)
-    assert status(stack).awaits == "gate.champion: 412 of 500, until 2026-01-05 13:00:00"
+    assert status(stack).awaits.startswith(
+        "gate.champion: 412 of 500; 412 of 500 gate.champion; deadline 2026-01-05 13"
+    )
+    assert (status(stack).have, status(stack).need, status(stack).deadline) == (412, 500, "2026-01-05 13:00:00")
     started = e.RolloutStarted.because(
         passed, NOON, version="2", champion="1", verdict=a_signed_verdict("2"), deadline=NOON, salt="s"
     )
