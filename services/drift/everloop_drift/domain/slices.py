@@ -21,7 +21,8 @@ from everloop.sketch import ArmSums, LabelledScores, Sketch, observe
 REMEMBERED_IDS = 100_000
 """Repeated record ids are dropped within this many records of a partition."""
 AHEAD_MS = 24 * 60 * 60 * 1000
-"""A row dated further ahead of its model's watermark is implausible, and quarantined."""
+"""A row dated further ahead of its model's watermark is implausible, and quarantined; where a window is longer than
+this, one dated more than a window ahead: a replay sends a window whole, and moves the clock then."""
 KEPT_SLICES = 96
 """A final slice is forgotten when the watermark is this many slices past it."""
 CHAMPION, CANDIDATE, SHADOW = "champion", "candidate", "shadow"
@@ -134,7 +135,7 @@ def place_rows(
         bounds = slice_of(time, loop)
         if watermark is not None and bounds[1] + slack <= watermark:
             late += 1
-        elif watermark is not None and time > watermark + AHEAD_MS:
+        elif watermark is not None and time > watermark + max(AHEAD_MS, bounds[1] - bounds[0]):
             implausible += 1
         else:
             placed.setdefault(bounds, []).append(row)
