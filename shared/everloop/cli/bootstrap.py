@@ -57,11 +57,12 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter per option
     rows = read_csv(data, rules.columns, rules.features)
     typer.echo(f"{data}: {len(rows.ids)} rows, {len(rows.features)} features: {', '.join(rows.features)}")
     with session.connect(broker, var) as log:
-        if model_clock:
-            move_clock(log, rules, rows)
+        clock = Ticker(log, rules.model, end_of(rules, rows)) if model_clock else None
+        if clock:
+            clock.tick()
         apply_rules(log, rules, session)
         feed(ingest or stack_ingest(var), rules, rows, shown_tokens(var))
-        follow(log, ask(log, rules.model, session), session, timeout)
+        follow(log, ask(log, rules.model, session), session, timeout, clock)
 
 
 def apply_rules(log: Log, rules: Loop, session: Session) -> None:
@@ -77,17 +78,33 @@ def apply_rules(log: Log, rules: Loop, session: Session) -> None:
         publish(log, topics.LOOPS, event, session.wall())
 
 
-def move_clock(log: Log, rules: Loop, rows: Rows) -> None:
-    """Set the model's own clock to the end of the file's last window, with its labels known."""
-    from everloop import topics
-    from everloop.events import ClockMoved
-    from everloop.replay.lockstep import publish_on
+class Ticker:
+    """The model's own clock, which stands still: each tick is another round at the same time."""
 
+    def __init__(self, log: Log, model: str, now: datetime) -> None:
+        """Nothing is said yet."""
+        self.log = log
+        self.model = model
+        self.now = now
+        self.round = 0
+
+    def tick(self) -> None:
+        """Let the control services decide once more; without it nothing would follow what came after the last tick."""
+        from everloop import topics
+        from everloop.events import ClockMoved
+        from everloop.replay.lockstep import publish_on
+
+        name = f"{self.model}/bootstrap/{self.now.isoformat()}/{self.round}"
+        moved = ClockMoved.named(name, self.now, self.model, data=self.now, control=self.now, round=self.round)
+        publish_on(self.log, topics.CLOCK, moved)
+        self.round += 1
+
+
+def end_of(rules: Loop, rows: Rows) -> datetime:
+    """Give the end of the file's last window, with its labels known: the model's time after the file."""
     known = datetime.fromtimestamp(max(rows.times) / 1000, UTC) + rules.labels.delay
     zero = datetime.fromtimestamp(0, UTC)
-    now = known + (rules.windows.every - (known - zero) % rules.windows.every)
-    moved = ClockMoved.named(f"{rules.model}/bootstrap/{now.isoformat()}", now, rules.model, data=now, control=now)
-    publish_on(log, topics.CLOCK, moved)
+    return known + (rules.windows.every - (known - zero) % rules.windows.every)
 
 
 def feed(ingest: str, rules: Loop, rows: Rows, tokens: Mapping[Role, SecretStr] | None = None) -> None:
@@ -118,7 +135,7 @@ def ask(log: Log, model: str, session: Session) -> TrainingRequested:
     return asked
 
 
-def follow(log: Log, asked: TrainingRequested, session: Session, timeout: float) -> None:
+def follow(log: Log, asked: TrainingRequested, session: Session, timeout: float, clock: Ticker | None) -> None:
     """Say each stage until the champion is installed. Raises `FailedError` with the reason when it is not."""
     from everloop.replay.bootstrap import Bootstrap
     from everloop.replay.watching import Journals
@@ -136,6 +153,8 @@ def follow(log: Log, asked: TrainingRequested, session: Session, timeout: float)
                 typer.echo(told.seen.pop(0))
             if not told.ended:
                 session.pause()
+                if clock:
+                    clock.tick()
     if told.failure:
         raise FailedError(f"{told.stage}: {told.failure}")
 
