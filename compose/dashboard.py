@@ -50,7 +50,8 @@ ROWS: Final = (
         Panel("Since the last round", "{{service}}", "time() - everloop_last_step_seconds", "s"),
         Panel("Rounds", "{{service}}", rate("everloop_steps_total", "service"), "ops"),
         Panel("Heartbeats", "heartbeats", "sum(rate(everloop_heartbeats_total[$__rate_interval]))", "ops"),
-        Panel("Journal records that lost", "{{service}} {{topic}}", rate("everloop_void_records_total", "service, topic")),
+        Panel("Journal records that lost", "{{service}} {{topic}}",
+              rate("everloop_void_records_total", "service, topic"), "ops"),
     )),
     Row("The door", (
         Panel("Rows accepted", "{{kind}} {{model}}",
