@@ -15,11 +15,13 @@ from typing import Final, NoReturn, Protocol
 
 import structlog
 
-from everloop.errors import EverloopError
+from everloop.errors import EverloopError, UsageError
 from everloop.metrics import Metrics
 
 RESTART: Final = 70
 """Exit code (EX_SOFTWARE) of a process that must be started again; see rule 12."""
+USAGE: Final = 2
+"""Exit code of a process that cannot run as it is told to."""
 STALE_S: Final = 60.0
 QUIET_S: Final = 5.0
 DOZE_S: Final = 0.25
@@ -104,6 +106,25 @@ def run_polling(
         return RESTART
     logger.info("stopped")
     return 0
+
+
+def started(run: Callable[[], int]) -> int:
+    """Run a process from its settings to its end; the exit code: 2 when a person must change something, else 70.
+
+    What fails before the main loop is said like what fails in it: a broker that is not there yet is a reason to be
+    started again, and no traceback.
+    """
+    try:
+        return run()
+    except UsageError as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE
+    except Exception as error:  # noqa: BLE001 -- as in `run_polling`: the supervisor starts it again
+        message = str(error) if isinstance(error, EverloopError) else ""
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+        logger.error("not_started", error=type(error).__name__, message=message, where=where, exit=RESTART)  # noqa: TRY400 -- one line
+        return RESTART
 
 
 def leave(code: int) -> NoReturn:

@@ -3,9 +3,9 @@
 import os
 import sys
 
-from everloop.hosting import leave
+from everloop.hosting import leave, started
 from everloop_drift.app import ROOMS
 from everloop_drift.settings import DriftSettings
 
 if __name__ == "__main__":
-    leave(ROOMS[sys.argv[1]](DriftSettings.from_environment(os.environ)))
+    leave(started(lambda: ROOMS[sys.argv[1]](DriftSettings.from_environment(os.environ))))

@@ -2,9 +2,9 @@
 
 import os
 
-from everloop.hosting import leave
+from everloop.hosting import leave, started
 from everloop_gatekeeper.app import run
 from everloop_gatekeeper.settings import GatekeeperSettings
 
 if __name__ == "__main__":
-    leave(run(GatekeeperSettings.from_environment(os.environ)))
+    leave(started(lambda: run(GatekeeperSettings.from_environment(os.environ))))

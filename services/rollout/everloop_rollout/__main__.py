@@ -2,9 +2,9 @@
 
 import os
 
-from everloop.hosting import leave
+from everloop.hosting import leave, started
 from everloop_rollout.app import run
 from everloop_rollout.settings import Settings
 
 if __name__ == "__main__":
-    leave(run(Settings.from_environment(os.environ)))
+    leave(started(lambda: run(Settings.from_environment(os.environ))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 # One thread per request: scikit-learn's histogram models start as many as there are cores, for each call.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -12,15 +11,11 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 def main() -> int:
     """Run until a signal; the exit code."""
-    from everloop.errors import EverloopError  # noqa: PLC0415 - after the environment was set: numpy reads it on import
+    from everloop.hosting import started  # noqa: PLC0415 - after the environment was set: numpy reads it on import
     from everloop_serving.app import run  # noqa: PLC0415 - as above
     from everloop_serving.settings import ServingSettings  # noqa: PLC0415 - as above
 
-    try:
-        return run(ServingSettings.from_environment(os.environ))
-    except EverloopError as error:
-        sys.stderr.write(f"everloop-serving: {error}\n")
-        return 1
+    return started(lambda: run(ServingSettings.from_environment(os.environ)))
 
 
 if __name__ == "__main__":

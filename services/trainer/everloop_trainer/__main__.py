@@ -2,9 +2,9 @@
 
 import os
 
-from everloop.hosting import leave
+from everloop.hosting import leave, started
 from everloop_trainer.app import run
 from everloop_trainer.settings import TrainerSettings
 
 if __name__ == "__main__":
-    leave(run(TrainerSettings.from_environment(os.environ)))
+    leave(started(lambda: run(TrainerSettings.from_environment(os.environ))))

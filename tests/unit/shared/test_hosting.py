@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from everloop.errors import FatalError
-from everloop.hosting import RESTART, STALE_S, Health, run_polling
+import pytest
+
+from everloop.errors import FatalError, UsageError
+from everloop.hosting import RESTART, STALE_S, USAGE, Health, run_polling, started
 from everloop.runtime.log import Assignment
 
 
@@ -83,3 +85,17 @@ def test_no_progress_is_not_alive() -> None:
     health.progress()
     assert health.why_not_alive() is None
     assert health.metrics.value("everloop_last_step_seconds") == 5.0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(FatalError("no Kafka answers"), RESTART), (ValueError("x"), RESTART), (UsageError("fix"), USAGE)],
+)
+def test_a_process_that_cannot_start_ends_with_a_code_that_its_supervisor_understands(
+    error: Exception, code: int
+) -> None:
+    def fails() -> int:
+        raise error
+
+    assert started(fails) == code
+    assert started(lambda: 0) == 0
