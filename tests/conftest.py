@@ -6,11 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from everloop.local.testing import running_broker
+from everloop.local.testing import LocalBroker, local_broker
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real broker that the whole session shares."""
-    with running_broker(tmp_path_factory.mktemp("kafka")) as address:
-        yield address
+def session_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    """A real broker that the whole session shares; a test that ends it starts it again."""
+    with local_broker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka(session_broker: LocalBroker) -> str:
+    """Its address."""
+    return session_broker.address

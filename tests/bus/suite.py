@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import orjson
 from pydantic import JsonValue
 
 from everloop import topics
@@ -190,6 +191,48 @@ def run_until(service: ControlService[State], done: Callable[[], bool], rounds: 
     raise AssertionError("the service did not get there")
 
 
+@dataclass
+class Kept:
+    """A replica under a supervisor: one that ends because the group has moved on is started again."""
+
+    make: Callable[[], ControlService[State]]
+    restarts: int = 0
+
+    def __post_init__(self) -> None:
+        self.service = self.make()
+
+    def step(self) -> None:
+        """One round."""
+        try:
+            self.service.step(0.05)
+        except FatalError:
+            self.close()
+            self.restarts += 1
+            self.service = self.make()
+
+    def close(self) -> None:
+        """Leave the group."""
+        with suppress(FatalError):
+            self.service.close()
+
+
+def step_until(replicas: Sequence[Kept], done: Callable[[], bool], rounds: int = 600) -> None:
+    """Step all replicas in turn until `done`."""
+    for _ in range(rounds):
+        if done():
+            return
+        for replica in replicas:
+            replica.step()
+    raise AssertionError("the replicas did not get there")
+
+
+def structured(event: Event) -> bytes:
+    """The event as one JSON document, as a producer in structured mode writes it."""
+    value, headers = encode(event, source="test", recorded=START)
+    attributes = {name[3:]: text.decode() for name, text in headers if name.startswith("ce_")}
+    return orjson.dumps({**attributes, "datacontenttype": "application/json", "data": orjson.loads(value)})
+
+
 class BusSuite:
     """What a log must do. A subclass gives `client()`: a new connection to the same broker."""
 
@@ -299,3 +342,60 @@ class BusSuite:
         assert [event.sequence for event in journal] == [1, 2, 3]
         assert [event.causation_id for event in journal] == [first.id, second.id, third.id]
         assert journal[1].id == second.id, "the zombie's record came first: it counts"
+
+    def test_a_second_member_that_joins_and_leaves_in_mid_stream_costs_nothing(self) -> None:
+        log, models = self.client(), [self.fresh_model() for _ in range(8)]
+        for model in models:
+            apply_loop(log, model)
+        said: list[int] = []
+
+        def more() -> None:
+            for _ in range(3):
+                for model in models:
+                    say(log, topics.WINDOWS, a_window(model, len(said)))
+                said.append(a_window("", len(said)).start)
+
+        def all_answered() -> bool:
+            return all(len(self.judged(log, model)) == len(said) for model in models)
+
+        def shared() -> bool:
+            return bool(first.service.held) and bool(second.service.held)
+
+        first = Kept(lambda: judge(self.client(), "0"))
+        more()
+        step_until([first], lambda: len(self.judged(log, models[0])) > 0)
+        second = Kept(lambda: judge(self.client(), "1"))
+        more()
+        step_until([first, second], shared)
+        more()
+        step_until([first, second], all_answered)
+        more()
+        second.step()
+        second.close()
+        step_until([first], all_answered)
+        first.close()
+        for model in models:
+            assert self.judged(log, model) == said, "each once, in the order of the input"
+
+    def test_a_member_far_behind_catches_up_in_order(self) -> None:
+        log, model = self.client(), self.fresh_model()
+        apply_loop(log, model)
+        behind = [a_window(model, number) for number in range(250)]
+        place = home(topics.WINDOWS, model)
+        for window in behind:
+            value, headers = encode(window, source="test", recorded=START)
+            log.publish([Message(place, model.encode(), value, headers)])
+        with running(judge(self.client())) as service:
+            run_until(service, lambda: len(self.judged(log, model)) == len(behind))
+        assert self.judged(log, model) == [window.start for window in behind]
+
+    def test_an_event_in_structured_mode_is_as_good(self) -> None:
+        log, model = self.client(), self.fresh_model()
+        apply_loop(log, model)
+        place, kind = home(topics.WINDOWS, model), b"application/cloudevents+json; charset=UTF-8"
+        log.publish([Message(place, b"any key", structured(a_window(model, 0)), (("content-type", kind),))])
+        say(log, topics.WINDOWS, a_window(model, 1))
+        with running(judge(self.client())) as service:
+            run_until(service, lambda: len(self.judged(log, model)) == 2)
+        causes = [event.causation_id for event in valid(log, topics.DRIFT, model)]
+        assert causes == [a_window(model, 0).id, a_window(model, 1).id]

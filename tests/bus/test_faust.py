@@ -16,25 +16,18 @@ import numpy as np
 import pytest
 
 from everloop import topics
-from everloop.buckets import partition
-from everloop.codec import decode, encode
+from everloop.codec import decode
 from everloop.events import (
     BooksKept,
-    Event,
-    FileRef,
     HeartbeatPassed,
     HeartbeatSent,
-    LoopApplied,
-    ModelVersionCreated,
     PartialSaved,
     PredictionsLogged,
-    Snapshot,
 )
 from everloop.local import topics_admin
-from everloop.loop import Loop
-from everloop.profile import build_profile
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.runtime.log import Message, Place, Record, places_of
+from tests.bus.rows import make_known, say
 
 pytestmark = pytest.mark.kafka
 
@@ -69,35 +62,6 @@ def log(kafka: str) -> Iterator[KafkaLog]:
     log = KafkaLog(kafka, client_id="test-faust")
     yield log
     log.close()
-
-
-def say(log: KafkaLog, topic: topics.Topic, number: int, event: Event) -> None:
-    value, headers = encode(event, source="test", recorded=START)
-    log.publish([Message(Place(topic.name, number), event.model.encode(), value, headers)])
-
-
-def make_known(log: KafkaLog, model: str) -> None:
-    """A loop and a first version with its profile."""
-    loop = Loop.from_payload(
-        {
-            "kind": "Loop",
-            "version": 1,
-            "model": model,
-            "task": "binary",
-            "columns": {"id": "i", "time": "t", "label": "y"},
-            "windows": {"every": "1h"},
-        }
-    )
-    rng = np.random.default_rng(0)
-    nothing = Snapshot(start=0, end=1, strategy="full", predictions=(), outcomes=())
-    version = ModelVersionCreated.named(
-        model, START, model, sequence=1, version="1", artifact=FileRef(uri="file:///none", sha256="0"), size=1,
-        task="binary", recipe="none", features={"a": "numeric"}, metrics={}, snapshot=nothing, holdout=nothing,
-        profile=build_profile({"a": rng.normal(size=500)}, scores=rng.random(500)), train_rows=1, holdout_rows=1, cut=0,
-    )  # fmt: skip
-    home = partition(model, topics.PARTITIONS)
-    say(log, topics.LOOPS, home, LoopApplied.named(model, START, model, loop=loop.to_payload(), digest="d"))
-    say(log, topics.TRAINING, home, version)
 
 
 def rows_of(model: str, hour: int, number: int) -> PredictionsLogged:

@@ -9,6 +9,7 @@ import pytest
 
 from everloop.local import topics_admin
 from everloop.runtime.kafka_log import KafkaLog
+from tests.bus.rows import RowsSuite
 from tests.bus.suite import BusSuite
 
 MODELS = count()
@@ -16,7 +17,7 @@ MODELS = count()
 pytestmark = pytest.mark.kafka
 
 
-class TestKafka(BusSuite):
+class TestKafka(BusSuite, RowsSuite):
     """Every client is a connection to the session's broker."""
 
     @pytest.fixture(autouse=True)

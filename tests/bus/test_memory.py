@@ -9,12 +9,13 @@ import pytest
 from everloop.runtime.log import Log
 from everloop.runtime.memory import MemoryLog
 from everloop.topics import TOPICS
+from tests.bus.rows import RowsSuite
 from tests.bus.suite import BusSuite
 
 MODELS = count()
 
 
-class TestMemory(BusSuite):
+class TestMemory(BusSuite, RowsSuite):
     """Every client is a connection to one in-memory broker."""
 
     @pytest.fixture(autouse=True)
