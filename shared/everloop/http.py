@@ -18,6 +18,7 @@ from typing import Final, NoReturn, TypeVar
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,6 +36,10 @@ Why = Callable[[], str | None]
 LARGEST_BODY: Final = 8 * 1024 * 1024
 SHOWN_ERRORS: Final = 20
 LONGEST_KEY: Final = 64
+_NO_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
+}  # fmt: skip
+"""FastAPI's own would send query strings and texts of errors to wherever a variable of the environment says."""
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -77,7 +82,7 @@ def service_app(
 
     With `tokens` a request must show one of the role that its route has in `everloop.tokens.ROUTES`.
     """
-    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, telemetry=_NO_TELEMETRY)
     app.add_middleware(Limits, largest=largest, metrics=metrics, guard=Guard(tokens) if tokens else None)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _plain_error)

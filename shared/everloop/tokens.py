@@ -66,7 +66,7 @@ def read_tokens(path: Path) -> TokenFile:
 
 
 def read_clear(path: Path) -> dict[Role, SecretStr]:
-    """Read clear tokens, lines of `EVERLOOP_TOKEN_ROLE=TOKEN`. Raises `UsageError`: missing, or open to others."""
+    """Read clear tokens, one line `VARIABLE=TOKEN` per role. Raises `UsageError`: missing, or open to others."""
     lines = _bytes(path, _OPEN_TO_OTHERS, "read").decode("ascii", errors="replace").splitlines()
     return from_environment({name.strip(): text.strip() for name, _, text in (line.partition("=") for line in lines)})
 

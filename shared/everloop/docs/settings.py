@@ -8,6 +8,7 @@ from typing import Any
 
 from everloop.docs.text import page, table
 from everloop.settings import ServiceSettings, variable
+from everloop.tokens import ROLES, variable_of
 from everloop.topics import ALL
 
 INTRODUCTION = """\
@@ -20,6 +21,10 @@ COMMAND_LINE = (
     ("EVERLOOP_BROKER", "The Kafka that a command talks to, HOST:PORT; that of the running stack when it is not set"),
     ("EVERLOOP_INGEST", "Ingest's address for `everloop bootstrap`; that of the running stack when it is not set"),
     ("EVERLOOP_CACHE", "Directory of downloaded files (the broker's jars)"),
+    *(
+        (variable_of(role), f"Clear token of the role `{role}`; that of the running stack when none is set")
+        for role in ROLES
+    ),
 )
 """Variables of the command line, which are options as well."""
 
