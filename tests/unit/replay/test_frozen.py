@@ -15,7 +15,7 @@ from everloop.models import ModelManifest, dump, pipeline
 from everloop.models.manifest import frame
 from everloop.replay.frozen import frozen_scores, score
 
-COLUMNS = {"a": (0.0, 1.0, None, 3.0), "b": ("x", "y", "x", None)}
+COLUMNS: dict[str, tuple[float | str | None, ...]] = {"a": (0.0, 1.0, None, 3.0), "b": ("x", "y", "x", None)}
 
 
 @pytest.fixture(scope="module")

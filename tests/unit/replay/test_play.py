@@ -100,7 +100,7 @@ def test_only_the_replayed_model_is_heard() -> None:
     scene = a_scene()
     play = a_play(scene)
     other = a_loop(model="churn").model
-    write(scene.client.log, place_of(topics.TRAINING), e.TrainingSkipped(
+    write(scene.stack.log, place_of(topics.TRAINING), e.TrainingSkipped(
         id=a_promotion(0).id, time=NOON, model=other, sequence=1, reason=e.Reason(rule="x")
     ))  # fmt: skip
     scene.client.journals.news()
