@@ -19,11 +19,11 @@ from everloop.local.state import Stack
 from everloop.loop import Loop
 from everloop.replay.connecting import connected
 from everloop.replay.lockstep import Client, Door, LockStep, publish_on
-from everloop.replay.quiescence import Patience
 from everloop.replay.rows import Labels, Rows
 from everloop.replay.watching import Follower
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Log, Place
+from tests.e2e.faults import Steadfast
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -33,7 +33,7 @@ CHANGE_AT = 1
 HISTORY = 3
 WINDOWS = 8
 """Enough for the promotion of the successor, and for one window under it."""
-PATIENCE = Patience(limit_s=240)
+PATIENCE = Steadfast(limit_s=240)
 """Long enough for whoever was killed to come back, and for jobs that start anew, on a busy machine."""
 JOURNALS = (topics.DRIFT, topics.TRAINING, topics.VERDICTS, topics.ROLLOUTS)
 LOOP: Mapping[str, JsonValue] = {
@@ -137,7 +137,7 @@ def decisions(log: Log, model: str) -> list[str]:
 
 
 def _told(event: Event) -> str:
-    said = event.model_dump(mode="json", include=_TOLD)
+    said = event.model_dump(mode="json", include=set(_TOLD))
     facts = " ".join(f"{name}={value}" for name, value in said.items() if value is not None)
     return f"{type(event).__name__} {event.time.isoformat()} {facts} {_checks(event)}".rstrip()
 
@@ -149,6 +149,6 @@ def _checks(event: Event) -> str:
 
 
 _TOLD = frozenset({
-    "version", "champion", "previous", "cause", "episode", "episode_kind", "verdict_kind", "outcome", "failed", "step",
-    "phase", "weight", "start", "end", "kind", "train_rows", "holdout_rows", "cut", "fresh_labels", "verdict_word",
+    "version", "champion", "previous", "cause", "episode", "episode_kind", "outcome", "failed", "step",
+    "phase", "weight", "start", "end", "kind", "train_rows", "holdout_rows", "cut", "fresh_labels",
 })  # fmt: skip

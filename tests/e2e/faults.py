@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -20,6 +20,7 @@ from everloop.events import Event
 from everloop.local.paths import Var
 from everloop.local.state import Stack, read_stack
 from everloop.replay.lockstep import Door
+from everloop.replay.quiescence import Patience
 from everloop.replay.rows import Labels, Rows
 from everloop.topics import PARTITIONS
 
@@ -144,6 +145,21 @@ class Plan:
         if moment in acts and moment not in self.done:
             self.done.add(moment)
             acts[moment]()
+
+
+class Steadfast(Patience):
+    """Waits also for a broker that was killed: while it does not answer, nothing is at rest."""
+
+    def until(self, missing: Callable[[], Sequence[str]], what: str) -> None:
+        """As `Patience`, where no answer is as good as none yet."""
+
+        def asked() -> Sequence[str]:
+            try:
+                return missing()
+            except FatalError as error:
+                return [str(error)]
+
+        super().until(asked, what)
 
 
 @dataclass
