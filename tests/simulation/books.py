@@ -13,6 +13,18 @@ from everloop.simulation import Simulation
 
 COUNTS = ("counted", "history", "late", "duplicate", "quarantined")
 
+DRIFT = "drift.windows"
+READ = (
+    (DRIFT, topics.PREDICTIONS),
+    (DRIFT, topics.OUTCOMES),
+    ("ingest.route", topics.PREDICTIONS),
+    ("ingest.route", topics.LABELS),
+    ("ingest.join", topics.KEYS),
+    ("ingest.archive", topics.PREDICTIONS),
+    ("ingest.archive", topics.OUTCOMES),
+)
+"""Who accounts for the rows of which topic."""
+
 
 def rows_in(simulation: Simulation, topic: topics.Topic) -> dict[int, int]:
     """Rows per partition, from raw JSON: shares no code with drift."""
@@ -25,25 +37,27 @@ def rows_in(simulation: Simulation, topic: topics.Topic) -> dict[int, int]:
     }
 
 
-def kept(simulation: Simulation, topic: topics.Topic) -> dict[int, Counter[str]]:
-    """What drift says has become of the rows of each partition: the record with the largest offset counts."""
+def kept(simulation: Simulation, topic: topics.Topic, group: str = DRIFT) -> dict[int, Counter[str]]:
+    """What a group says has become of the rows of each partition: the record with the largest offset counts."""
     found: dict[int, tuple[int, Counter[str]]] = {number: (-1, Counter()) for number in range(topic.partitions)}
-    for number in range(topics.PARTITIONS):
-        for record in simulation.broker.records[Place(topics.PARTIALS.name, number)]:
-            said = orjson.loads(record.value or b"{}")
-            if "quarantined" in said and said["topic"] == topic.name and said["offset"] >= found[said["partition"]][0]:
-                found[said["partition"]] = said["offset"], Counter({name: said[name] for name in COUNTS})
+    for kept_on in (topics.PARTIALS, topics.BOOKS):
+        for number in range(kept_on.partitions):
+            for record in simulation.broker.records[Place(kept_on.name, number)]:
+                said = orjson.loads(record.value or b"{}")
+                ours = (said.get("group"), said.get("topic")) == (group, topic.name)
+                if ours and said["offset"] >= found[said["partition"]][0]:
+                    found[said["partition"]] = said["offset"], Counter({name: said[name] for name in COUNTS})
     return {number: counts for number, (_, counts) in found.items()}
 
 
 def unbalanced(simulation: Simulation) -> list[str]:
-    """The partitions of which the figures do not add up; empty when the books balance."""
+    """The partitions of which the figures do not add up; empty when the books of all groups balance."""
     found = []
-    for topic in (topics.PREDICTIONS, topics.OUTCOMES):
-        said = kept(simulation, topic)
+    for group, topic in READ:
+        said = kept(simulation, topic, group)
         for number, rows in rows_in(simulation, topic).items():
             if said[number].total() != rows:
-                found.append(f"{topic.name}/{number}: {rows} rows, in the books {dict(said[number])}")
+                found.append(f"{group} {topic.name}/{number}: {rows} rows, in the books {dict(said[number])}")
     return found
 
 

@@ -24,9 +24,9 @@ def test_reading_all_again_from_the_start_decides_nothing() -> None:
     for name in stack.simulation.builds:
         stack.simulation.kill(name)
     stack.simulation.broker.offsets.clear()
+    stack.simulation.settle()
     stack.server = stack.serving()
     stack.server.step()
-    stack.simulation.settle()
 
     assert stack.decisions() == decided
     assert _ids(stack) == ids

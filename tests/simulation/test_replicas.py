@@ -31,7 +31,7 @@ def test_a_writer_that_was_left_for_dead_adds_nothing(undisturbed: Stack) -> Non
 
     valid = sum(len(stack.journal(topic)) for topic in JOURNALS)
     written = sum(len(stack.records(topic)) for topic in JOURNALS)
-    assert len({point.about for point in chaos.stalled}) >= valid / 2, "most decisions met a second writer"
+    assert len({point.about for point in chaos.stalled}) >= valid / 3, "many decisions met a second writer"
     assert written > valid, "the second writers did write"
     assert stack.decisions() == undisturbed.decisions()
 
