@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -143,17 +143,22 @@ def test_a_static_member_that_is_back_at_once_disturbs_nobody(running: LocalBrok
     """What `kill -9` looks like to the broker: the same name joins again while the dead one still counts as alive."""
     group, names = f"everloop.test.static-{next(MODELS)}", [topics.WINDOWS.name]
     logs = [KafkaLog(running.address, client_id=f"static-{n}", static=name) for n, name in enumerate("011")]
-    try:
-        survivor, dead = logs[0].consumer(group, names), logs[1].consumer(group, names)
+    with ExitStack() as ends:
+        for log in logs:
+            ends.callback(log.close)
+
+        def join(log: KafkaLog) -> Consumer:
+            member = log.consumer(group, names)
+            ends.callback(member.close)
+            return member
+
+        survivor, dead = join(logs[0]), join(logs[1])
         _poll_until([survivor, dead], lambda: _share(survivor, dead))
         before, lost = survivor.assignment(), dead.assignment()
-        back = logs[2].consumer(group, names)
+        back = join(logs[2])
         _poll_until([survivor, back], lambda: bool(back.assignment().places))
         assert back.assignment().places == lost.places
         assert survivor.assignment() == before, "the same generation: no rebalance"
-    finally:
-        for log in logs:
-            log.close()
 
 
 def _share(one: Consumer, other: Consumer) -> bool:

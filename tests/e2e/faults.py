@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +47,9 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         for timer in self.asleep:
             timer.join()
+        with warnings.catch_warnings():  # kafka-python leaves a socket behind for each connection that is refused
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
     def pid(self, name: str) -> int:
         """Of a process that runs now; one that is being started again is waited for."""
