@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,7 @@ class Replay:
         served = Served(loop.model, binary=loop.task == "binary")
         reached = (target.broker, target.urls, target.processes)
         with connected(*reached, served.hear, served.see, tokens=target.tokens) as client:
+            wait_for_jobs(client, loop.train.timeout)
             self._play(client, served)
             summary = self._summary(client, served)
         said = written(decisions(served.events))
@@ -89,6 +91,13 @@ class Replay:
             raise FatalError(f"{served.model}: its first champion is not on the log")
         scores = zip(stream.ids, frozen_scores(first.artifact, stream.features), stream.labels, strict=True)
         return quality((score, label) for name, score, label in scores if name in served.scores)
+
+
+def wait_for_jobs(client: Client, timeout: timedelta) -> None:
+    """Have patience with a run of training that takes as long as the loop file allows, and with its gate."""
+    client.patience = client.quiescence.patience = replace(
+        client.patience, limit_s=client.patience.limit_s + timeout.total_seconds()
+    )
 
 
 def _shown(value: float | None) -> float | None:
