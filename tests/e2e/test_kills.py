@@ -16,7 +16,12 @@ from everloop.local.state import Stack
 from tests.e2e.cycle import JOURNALS, Cycle, decisions, driver, journal
 from tests.e2e.faults import Act, Insistent, Plan, Processes
 
-pytestmark = [pytest.mark.e2e, pytest.mark.kafka]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.kafka,
+    # kafka-python leaves a socket behind for each connection that is refused, or cut while it asks for metadata.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 FIRST, SECOND = 1, 2
 """The n-th event of its type: the second is of the turn that a drift opened."""
