@@ -36,8 +36,9 @@ from everloop_gatekeeper.domain.figures import Figures
 from everloop_gatekeeper.domain.specifying import specify
 from everloop_gatekeeper.domain.state import Candidate, State, running
 
-MOST_ATTEMPTS: Final = 5
-"""Restarts of the service count, too: a job that takes its service down with it must end."""
+MOST_ATTEMPTS: Final = 12
+"""Restarts of the service count, too: a job that takes its service down with it must end. Handovers count as well, and
+one `kill -9` may cost two of them (another takes over, and gives back to who returns): so this is no small number."""
 MOST_FAILURES: Final = 2
 GROWTH: Final = 0.1
 """A held version is measured again when the archive has grown by this share of its holdout."""

@@ -35,8 +35,9 @@ from everloop_trainer.domain.causes import at_tick, open_or_defer, say
 from everloop_trainer.domain.data import specify, supply
 from everloop_trainer.domain.state import JOB_FAILED, UNPAID, State, Turn, Wanted, running
 
-MOST_ATTEMPTS: Final = 5
-"""Restarts of the service count, too: a job that takes its service down with it must end."""
+MOST_ATTEMPTS: Final = 12
+"""Restarts of the service count, too: a job that takes its service down with it must end. Handovers count as well, and
+one `kill -9` may cost two of them (another takes over, and gives back to who returns): so this is no small number."""
 MOST_FAILURES: Final = 2
 
 
