@@ -433,6 +433,13 @@ def test_no_setting_is_quoted_when_it_is_refused(kind: type[ServiceSettings]) ->
     assert [f"{error!r}" for error in refusals if shows(f"{error!r} {error.__cause__!r}")] == []
 
 
+@pytest.mark.parametrize("kind", SETTINGS, ids=lambda kind: kind.__name__)
+def test_a_setting_that_is_refused_by_its_class_is_not_quoted_either(kind: type[ServiceSettings]) -> None:
+    with pytest.raises(ValueError, match="http_port") as refusal:
+        kind.model_validate({"http_port": TEXT})
+    assert shows(f"{refusal.value} {refusal.value!r}") == []
+
+
 def refusal_of(kind: type[ServiceSettings], name: str, text: str) -> UsageError | None:
     try:
         kind.from_environment({variable(name): text})
