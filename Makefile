@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MEMBERS := shared services/ingest services/drift services/trainer services/gatekeeper services/rollout services/serving
 PROJECTS := $(addsuffix /pyproject.toml,$(MEMBERS))
-CODE := $(wildcard shared services tests examples benchmarks)
+CODE := $(wildcard shared services tests examples compose benchmarks)
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
