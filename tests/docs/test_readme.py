@@ -32,6 +32,13 @@ def test_what_python_the_readme_shows_is_in_a_tested_example() -> None:
     assert all(block in EXAMPLES for block in shown)
 
 
+def test_no_command_is_shown_twice() -> None:
+    lines = [line.partition("#")[0].strip() for block in blocks(README, "sh") for line in block.splitlines()]
+    shown = [line for line in lines if line.startswith("everloop ")]
+    assert shown
+    assert len(shown) == len(set(shown))
+
+
 def curls() -> dict[str, dict[str, object]]:
     """The body of each request in the README, by its address."""
     found = {}
