@@ -12,12 +12,17 @@ PARTITIONS = 4
 """All topics keyed by model have this many partitions, for ever: they are assigned together (rule 5)."""
 
 Cleanup = Literal["forever", "compact", "time"]
+Placing = Literal["model", "prediction id", "source", "any"]
 DAY_MS = 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic: what travels on it, by which key, who writes and reads it, and how long it is kept."""
+    """One topic: what travels on it, by which key, who writes and reads it, and how long it is kept.
+
+    `key` says what a record's key holds, `placed_by` what its partition follows from. They differ where rows of one
+    model are spread, or where one model has several keys. `source` is the partition of the record that was read.
+    """
 
     name: str
     meaning: str
@@ -28,6 +33,7 @@ class Topic:
     cleanup: Cleanup
     dead_letters: bool
     journal: bool = False
+    placed_by: Placing = "model"
     partitions: int = PARTITIONS
     retention_ms: int = 7 * DAY_MS
     config: Mapping[str, str] = field(init=False)
@@ -66,18 +72,21 @@ COMMANDS = Topic(
 PREDICTIONS = Topic(
     "everloop.predictions.v1", "scored requests and heartbeats", (e.PredictionsLogged, e.HeartbeatSent), "any",
     producers=("ingest", "serving", "producers"), consumers=("ingest", "drift"), cleanup="time", dead_letters=True,
+    placed_by="any",
 )  # fmt: skip
 LABELS = Topic(
     "everloop.labels.v1", "what really happened", (e.LabelsLogged,), "any",
-    producers=("ingest", "producers"), consumers=("ingest",), cleanup="time", dead_letters=True,
+    producers=("ingest", "producers"), consumers=("ingest",), cleanup="time", dead_letters=True, placed_by="any",
 )  # fmt: skip
 KEYS = Topic(
-    "everloop.keys.v1", "internal: rows on their way to the join", (e.KeysRouted, e.HeartbeatPassed), "prediction id",
-    producers=("ingest",), consumers=("ingest",), cleanup="time", dead_letters=False, retention_ms=30 * DAY_MS,
+    "everloop.keys.v1", "internal: rows on their way to the join", (e.KeysRouted, e.HeartbeatPassed), "model",
+    producers=("ingest",), consumers=("ingest",), cleanup="time", dead_letters=False, placed_by="prediction id",
+    retention_ms=30 * DAY_MS,
 )  # fmt: skip
 OUTCOMES = Topic(
-    "everloop.outcomes.v1", "predictions with their labels", (e.OutcomesJoined, e.HeartbeatPassed), "prediction id",
+    "everloop.outcomes.v1", "predictions with their labels", (e.OutcomesJoined, e.HeartbeatPassed), "model",
     producers=("ingest",), consumers=("ingest", "drift"), cleanup="time", dead_letters=False,
+    placed_by="prediction id",
 )  # fmt: skip
 ARCHIVE = Topic(
     "everloop.archive.v1", "files of the archive", (e.ManifestCommitted,), "model",
@@ -85,7 +94,7 @@ ARCHIVE = Topic(
 )  # fmt: skip
 PARTIALS = Topic(
     "everloop.partials.v1", "internal: state of windows by partition", (e.PartialSaved, e.BooksKept, e.HeartbeatPassed),
-    "model", producers=("drift",), consumers=("drift",), cleanup="compact", dead_letters=False,
+    "kind and place of the state", producers=("drift",), consumers=("drift",), cleanup="compact", dead_letters=False,
 )  # fmt: skip
 WINDOWS = Topic(
     "everloop.windows.v1", "closed windows", (e.WindowClosed,), "model",
@@ -116,7 +125,7 @@ ROLLOUTS = Topic(
     cleanup="forever", dead_letters=True, journal=True,
 )  # fmt: skip
 TRAFFIC = Topic(
-    "everloop.traffic.v1", "plans that serving obeys, by model and epoch", (e.TrafficPlanned,), "model",
+    "everloop.traffic.v1", "plans that serving obeys, by model and epoch", (e.TrafficPlanned,), "model and epoch",
     producers=("rollout",), consumers=("serving",), cleanup="compact", dead_letters=False,
 )  # fmt: skip
 ALERTS = Topic(
@@ -125,11 +134,11 @@ ALERTS = Topic(
 )  # fmt: skip
 DLQ = Topic(
     "everloop.dlq.v1", "records that could not be handled", (e.DeadLettered,), "model",
-    producers=ALL, consumers=("cli",), cleanup="time", dead_letters=False, retention_ms=30 * DAY_MS,
+    producers=ALL, consumers=("cli",), cleanup="time", dead_letters=False, placed_by="any", retention_ms=30 * DAY_MS,
 )  # fmt: skip
 BOOKS = Topic(
-    "everloop.books.v1", "internal: what became of each row, by room", (e.BooksKept,), "room and partition",
-    producers=("ingest",), consumers=("ingest", "cli"), cleanup="compact", dead_letters=False,
+    "everloop.books.v1", "internal: what became of each row, by room", (e.BooksKept,), "room, topic and partition",
+    producers=("ingest",), consumers=("ingest", "cli"), cleanup="compact", dead_letters=False, placed_by="source",
 )  # fmt: skip
 
 TOPICS: Mapping[str, Topic] = {

@@ -38,7 +38,7 @@ def test_everything_has_the_same_number_of_partitions_since_it_is_assigned_toget
 @EVERY_TOPIC
 def test_a_journal_is_keyed_by_model_kept_for_ever_and_written_by_one_service_that_reads_it_back(topic: Topic) -> None:
     if topic.journal:
-        assert topic.key == "model"
+        assert topic.key == topic.placed_by == "model"
         assert topic.cleanup == "forever"
         assert len(topic.producers) == 1
         assert set(topic.producers) <= set(topic.consumers)

@@ -89,8 +89,8 @@ class Reader:
         self.tail.close()
 
     def _may_hold(self, place: Place) -> bool:
-        keyed = topics.TOPICS[place.topic].key == "model"
-        return not keyed or self.model is None or place.partition == partition(self.model, topics.PARTITIONS)
+        by_model = topics.TOPICS[place.topic].placed_by == "model"
+        return not by_model or self.model is None or place.partition == partition(self.model, topics.PARTITIONS)
 
     def _start(self, place: Place, end: int) -> int:
         return 0 if self.last is None or topics.TOPICS[place.topic].journal else max(0, end - self.last)

@@ -18,15 +18,18 @@ OUTSIDE = {"cli": "everloop (CLI)", "producers": "your producers", "subscribers"
 QUIET = ("everloop.alerts.v1", "everloop.dlq.v1", "everloop.loops.v1", "everloop.clock.v1")
 """What nearly everybody writes or reads hides the flow; these stand in the table alone."""
 
+HEAD = ("topic", "meaning", "key", "partition by", "producers", "consumers", "kept", "dead letters")
+PLACING = """\
+*Partition by* is what a record's partition follows from, whatever its key: `source` is the partition of the record that
+was read, `any` promises nothing. Compacted topics keep the newest record of each key."""
+
 
 def topics_page() -> str:
     """The whole page."""
-    every = table(
-        ("topic", "meaning", "key", "producers", "consumers", "kept", "dead letters"), map(_row, TOPICS.values())
-    )
+    every = table(HEAD, map(_row, TOPICS.values()))
     notes = "`loops` and `clock`, which nearly every service reads, are left out of the picture as well."
-    sections = [_section(topic) for topic in TOPICS.values()]
-    return page("Topics", INTRODUCTION, notes, fenced("mermaid", topology()), "## All topics", every, *sections)
+    whole = ("## All topics", PLACING, every, *map(_section, TOPICS.values()))
+    return page("Topics", INTRODUCTION, notes, fenced("mermaid", topology()), *whole)
 
 
 def topology() -> str:
@@ -53,7 +56,8 @@ def _short(topic: Topic) -> str:
 def _row(topic: Topic) -> tuple[str, ...]:
     link = f"[`{topic.name}`](#{topic.name.replace('.', '')})"
     dead = "yes" if topic.dead_letters else "no"
-    return link, topic.meaning, topic.key, _names(topic.producers), _names(topic.consumers), kept(topic), dead
+    placed = topic.key, topic.placed_by
+    return link, topic.meaning, *placed, _names(topic.producers), _names(topic.consumers), kept(topic), dead
 
 
 def _names(names: Iterable[str]) -> str:
