@@ -6,21 +6,23 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from everloop.docs import pages, read_golden
 from everloop.docs.__main__ import main
 from everloop.docs.events import describe, parts
 from everloop.docs.glossary import GLOSSARY
 from everloop.docs.settings import classes
-from everloop.docs.text import pretty, table
+from everloop.docs.text import pretty, table, yaml_text
 from everloop.docs.topics import topology
 from everloop.events import ENVELOPE, TYPES, Event
+from everloop.loop.places import read_document
 from everloop.metrics import METRICS
 from everloop.settings import variable
 from everloop.topics import ALL, TOPICS
 from tests.docs.pages import ROOT, text_of
 
-PAGES = ("docs/events.md", "docs/metrics.md", "docs/settings.md", "docs/topics.md")
+PAGES = ("docs/asyncapi.yaml", "docs/events.md", "docs/metrics.md", "docs/settings.md", "docs/topics.md")
 VARIABLE = re.compile(r"\bEVERLOOP_[A-Z][A-Z_]*[A-Z]\b")
 
 
@@ -91,6 +93,17 @@ def test_json_is_on_one_line_where_it_fits() -> None:
     assert pretty({"a": [1, 2]}) == '{"a":[1,2]}'
     wide = pretty({"a": ["x" * 60, "y" * 60]})
     assert wide.splitlines()[:3] == ["{", '  "a": [', f'    "{"x" * 60}",']
+
+
+def test_yaml_is_read_alike_by_its_versions() -> None:
+    value = {
+        "on": "no",
+        "sequence": "000000000009",
+        "version": "1.0",
+        "lines": "a\nb",
+        "again": [text := {"a": "1e5"}, text],
+    }
+    assert read_document(yaml_text(value)).value == yaml.safe_load(yaml_text(value)) == value
 
 
 def test_a_bar_in_a_cell_does_not_end_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import orjson
 import pytest
 
 from everloop.buckets import partition
@@ -11,9 +12,13 @@ from everloop.codec import decode
 from everloop.events import EVERY_MODEL, Event
 from everloop.runtime.log import Record
 from everloop.topics import DLQ, PARTITIONS, TOPICS, Topic
+from tests.docs.asyncapi import described, validator
 from tests.simulation.stack import Stack
 
 EVERY_TOPIC = pytest.mark.parametrize("topic", [one for one in TOPICS.values() if one != DLQ], ids=lambda one: one.name)
+
+SOME = 20
+"""Records of each type and topic that are validated: what differs between records is seen in the first few."""
 
 
 def heard(stack: Stack, topic: Topic) -> Iterator[tuple[Record, Event]]:
@@ -52,3 +57,16 @@ def test_a_record_stands_where_the_registry_says(undisturbed: Stack, topic: Topi
         elif topic.placed_by == "prediction id":
             ids = getattr(event, "prediction_id", ())
             assert {partition(one, PARTITIONS) for one in ids} <= {record.place.partition}
+
+
+@EVERY_TOPIC
+def test_a_record_is_valid_by_the_asyncapi_document(undisturbed: Stack, topic: Topic) -> None:
+    document = described()
+    found = list(heard(undisturbed, topic))
+    for kind in {type(event) for _, event in found}:
+        message = f"/components/messages/{kind.TYPE}"
+        attributes, data = validator(document, f"{message}/headers"), validator(document, f"{message}/payload")
+        for record, _ in [one for one in found if type(one[1]) is kind][:SOME]:
+            headers = {name: text.decode() for name, text in record.headers}
+            assert list(attributes.iter_errors(headers)) == []
+            assert list(data.iter_errors(orjson.loads(record.value or b""))) == []

@@ -1,7 +1,7 @@
-"""The pages under `docs/` that follow from the code: events, topics, settings, metrics. `make docs` writes them anew.
+"""The pages under `docs/` that follow from the code: events, topics, settings, metrics, and the AsyncAPI document.
 
-Pure text from the registry, but for `settings`, which imports each service's settings by name, and the golden examples
-that are passed in. A test holds the files to what is generated here.
+`make docs` writes them anew, a test holds the files to what is generated here. Pure text from the registry and the
+golden examples that are passed in, but for `settings` and `asyncapi`, which import services by name.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import orjson
 
+from everloop.docs.asyncapi import asyncapi_page
 from everloop.docs.events import Golden, events_page
 from everloop.docs.metrics import metrics_page
 from everloop.docs.settings import settings_page
@@ -27,6 +28,7 @@ def read_golden(root: Path) -> dict[str, Golden]:
 def pages(golden: Mapping[str, Golden]) -> dict[str, str]:
     """Every generated page by its path from the root of the repository."""
     return {
+        "docs/asyncapi.yaml": asyncapi_page(golden),
         "docs/events.md": events_page(golden),
         "docs/topics.md": topics_page(),
         "docs/settings.md": settings_page(),

@@ -22,7 +22,7 @@ ENVELOPE_ROWS = (
     ("ce_specversion", "`1.0`"),
     ("ce_id", "id of the event, a UUID computed from its cause: a retry says the same event"),
     ("ce_source", "`/everloop/<service>`, or the producer's own"),
-    ("ce_type", "one of the types below; the last part is its version"),
+    ("ce_type", "type of the event; its last part is its version"),
     ("ce_subject", "the model; `*` stands for all of them"),
     ("ce_time", "when it was decided, on the model's clock (RFC 3339)"),
     ("ce_partitionkey", "the model"),
@@ -40,7 +40,8 @@ are event times: integer milliseconds since 1970 (UTC), or RFC 3339 where a deci
 refused: a producer that has more to say puts it into `features`.
 
 The types are written in [`events.py`](../shared/everloop/events.py), the topics in [topics.md](topics.md). Each example
-is a golden record of `tests/contracts/golden/`: it must decode for ever."""
+is a golden record of `tests/contracts/golden/`: it must decode for ever. The same for programs, with a JSON Schema of
+every event: [asyncapi.yaml](asyncapi.yaml)."""
 
 
 def events_page(golden: Mapping[str, Golden]) -> str:

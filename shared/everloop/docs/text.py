@@ -1,14 +1,18 @@
-"""Markdown and JSON as text, the same for the same input."""
+"""Markdown, JSON and YAML as text, the same for the same input."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import orjson
+import yaml
 
 WIDTH: Final = 110
 NOTICE: Final = "<!-- Generated from the code by `make docs`. Do not edit. -->"
+NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?|[0-9]*\.[0-9]+)([eE][-+]?[0-9]+)?|0[xo][0-9a-fA-F]+")
+"""What a reader of YAML 1.2 may take for a number."""
 
 
 def page(title: str, *parts: str) -> str:
@@ -48,3 +52,24 @@ def pretty(value: object, depth: int = 0) -> str:
 def _block(brackets: str, members: Sequence[str], depth: int) -> str:
     inner = ",\n".join("  " * (depth + 1) + member for member in members)
     return f"{brackets[0]}\n{inner}\n{'  ' * depth}{brackets[1]}"
+
+
+def yaml_text(value: object) -> str:
+    """JSON values as YAML that readers of its versions 1.1 and 1.2 take alike; small ones on one line."""
+    return yaml.dump(value, Dumper=_Plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=WIDTH)
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors, which are YAML's own references: what is used twice stands there twice."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 -- as PyYAML's
+        return True
+
+
+def _text(dumper: _Plain, text: str) -> yaml.Node:
+    """Quoted where it may be a number: PyYAML knows those of YAML 1.1, by which 000000000009 is a text."""
+    style = "|" if "\n" in text else "'" if NUMBER.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Plain.add_representer(str, _text)

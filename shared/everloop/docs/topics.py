@@ -10,7 +10,7 @@ from everloop.topics import ALL, DAY_MS, TOPICS, Topic
 INTRODUCTION = """\
 Services know each other only through these topics. They are created from [`topics.py`](../shared/everloop/topics.py)
 by `everloop up`, and a test holds every service to it. A topic's name ends in its version: a change that an older
-reader cannot take is a new topic.
+reader cannot take is a new topic. The same for programs: [asyncapi.yaml](asyncapi.yaml).
 
 An arrow reads *writes to* or *is read by*. Every service also writes `everloop.alerts.v1` and `everloop.dlq.v1`,
 which are left out of the picture."""
