@@ -424,10 +424,8 @@ def test_there_is_a_rule_on(topic: str) -> None:
     assert any(topic in rule["alert"] for rule in RULES)
 
 
-def test_every_rule_has_a_line_in_the_documentation() -> None:
-    page = (ROOT / "docs/compose.md").read_text("utf-8")
-    assert [rule["alert"] for rule in RULES if f"| `{rule['alert']}` |" not in page] == []
-    assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in RULES)
+def test_every_rule_says_what_it_saw() -> None:
+    assert all(rule["annotations"]["summary"] for rule in RULES)
 
 
 def test_graphs_do_not_overlap() -> None:

@@ -1,4 +1,4 @@
-"""Every alert that the code can raise has a line in the runbook, and the runbook has no line for any other."""
+"""Every alert that the code or Prometheus can raise has a line in the runbook, which has no line for any other."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+import yaml
 
 from tests.docs.pages import ROOT, text_of
 
@@ -70,9 +72,22 @@ def all_raised() -> set[str]:
     return {name for path in product() for name in raised(path)}
 
 
+def lines(section: int) -> dict[str, tuple[str, str, str]]:
+    """Severity, meaning and what to do by the name of the alert, in the n-th section of the runbook."""
+    page = text_of("docs/runbook.md").split("\n## ")[section]
+    found = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    assert len({name for name, *_ in found}) == len(found)
+    return {name: (severity, means, do) for name, severity, means, do in found}
+
+
 def test_every_alert_has_a_line_in_the_runbook_and_every_line_an_alert() -> None:
-    table = text_of("docs/runbook.md").split("## Without an alert")[0]
-    assert set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) == all_raised()
+    assert set(lines(0)) == all_raised()
+
+
+def test_every_rule_of_prometheus_has_a_line_with_its_severity_and_every_line_a_rule() -> None:
+    groups = yaml.safe_load(text_of("compose/prometheus/rules.yml"))["groups"]
+    rules = {rule["alert"]: rule["labels"]["severity"] for group in groups for rule in group["rules"]}
+    assert {name: severity for name, (severity, _, _) in lines(1).items()} == rules
 
 
 def test_the_search_finds_names_in_each_way_that_they_are_written(tmp_path: Path) -> None:
