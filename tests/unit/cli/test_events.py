@@ -157,3 +157,14 @@ def test_following_keeps_all_filters_and_writes_one_json_document_per_line() -> 
     stack.broker.now_ms = round(WALL.timestamp() * 1000)
     result = stack.run("events", "--follow", "--json", *words)
     assert [orjson.loads(line)["data"]["name"] for line in result.stdout.splitlines()] == ["later"]
+
+
+def test_dead_letters_of_one_model_are_found_in_any_partition() -> None:
+    stack = a_stack()
+    for number in range(topics.PARTITIONS * 4):
+        letter = e.DeadLettered.named(
+            f"{number}", NOON, "unknown", topic=topics.LABELS.name, partition=0, offset=number, reason="malformed",
+            stage="ingest.route", error="malformed: no JSON",
+        )  # fmt: skip
+        stack.write(topics.DLQ, letter, f"somewhere {number}")
+    assert len(types(stack.run("events", "--topic", "dlq", "--model", "unknown", "--json"))) == topics.PARTITIONS * 4
