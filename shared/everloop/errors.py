@@ -18,5 +18,9 @@ class FatalError(EverloopError):
     """The process cannot go on (lost broker, corrupt state); the supervisor starts it again."""
 
 
+class AwayError(EverloopError):
+    """Something that only displays what we decide does not answer now: it is told later, and nothing waits for it."""
+
+
 class UsageError(EverloopError):
     """A person asked for something that cannot be done; the message is one line and names the fix."""

@@ -32,13 +32,6 @@ JOURNALLED = {
 FOLDS = (WindowsFold, MergeFold, RouteFold, JoinFold, ArchiveFold)
 
 
-class NoRegistry:
-    """Shows nothing."""
-
-    def set_champion(self, model: str, version: str, event_id: object) -> None:
-        """Nothing."""
-
-
 def names(of: tuple[topics.Topic, ...]) -> set[str]:
     return {topic.name for topic in of}
 
@@ -58,9 +51,7 @@ def test_rooms_that_decide(name: str) -> None:
     assert names(room.broadcast) == names((topics.LOOPS, topics.CLOCK, *facts))
 
 
-@pytest.mark.parametrize(
-    "decider", [drift.decider(), rollout.decider(NoRegistry()), trainer.decider()], ids=lambda d: d.name
-)
+@pytest.mark.parametrize("decider", [drift.decider(), rollout.decider(), trainer.decider()], ids=lambda d: d.name)
 def test_deciders_have_the_names_of_their_rooms(decider: Decider[Any]) -> None:
     assert decider.name in BY_NAME
 

@@ -92,17 +92,6 @@ def wall() -> datetime:
     return START
 
 
-class FakeRegistry:
-    """A registry in memory: the alias of each model."""
-
-    def __init__(self) -> None:
-        self.champions: dict[str, str] = {}
-
-    def set_champion(self, model: str, version: str, event_id: object) -> None:
-        """Point the alias."""
-        self.champions[model] = version
-
-
 @cache
 def trained(spec: bytes) -> Mapping[str, JsonValue]:
     """The trainer's own job, once per specification."""
@@ -168,7 +157,7 @@ def builds(replicas: int) -> dict[str, Build]:
         found[f"judge-{n}"] = control(judge, {}, n)
         found[f"trainer-{n}"] = control(trainer, {"TrainingStarted": trained}, n)
         found[f"gatekeeper-{n}"] = control(lambda: gatekeeper(unsealed), {"ChecksStarted": measured}, n)
-        found[f"rollout-{n}"] = control(lambda: rollout(FakeRegistry()), {}, n)
+        found[f"rollout-{n}"] = control(rollout, {}, n)
     return found
 
 

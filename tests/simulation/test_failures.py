@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from everloop import topics
 from everloop.buckets import partition
-from everloop.events import AlertRaised, DeadLettered, Event, TrainingRequested, WindowJudged
+from everloop.errors import AwayError
+from everloop.events import AlertRaised, DeadLettered, Event, ModelVersionCreated, TrainingRequested, WindowJudged
 from everloop.facts import Facts
 from everloop.loop import Loop
 from everloop.runtime.log import Message, Place
-from everloop.runtime.room import Decider
+from everloop.runtime.room import Decider, Effect
 from everloop_drift.domain.judging import State
 from everloop_drift.handlers import decider as judge
 from everloop_trainer import domain as trainer_domain
@@ -95,6 +96,16 @@ def test_rubbish_on_a_control_topic_is_a_dead_letter_and_the_loop_goes_on(undist
     assert stack.decisions() == undisturbed.decisions()
     reasons = {e.reason for e in stack.events(topics.DLQ) if isinstance(e, DeadLettered)}
     assert reasons
+    assert not unread(stack.simulation, replicas=1)
+
+
+def test_a_registry_that_is_away_changes_no_decision(undisturbed: Stack) -> None:
+    def away(_: Event) -> None:
+        raise AwayError("nobody is there")
+
+    shown: Mapping[type[Event], Effect] = {ModelVersionCreated: away}
+    stack = Stack(instead={"trainer-0": control(lambda: trainer(shown), {"TrainingStarted": trained}, 0)}).run()
+    assert stack.decisions() == undisturbed.decisions()
     assert not unread(stack.simulation, replicas=1)
 
 

@@ -4,7 +4,7 @@ import os
 
 from everloop.hosting import leave, started
 from everloop_rollout.app import run
-from everloop_rollout.settings import Settings
+from everloop_rollout.settings import RolloutSettings
 
 if __name__ == "__main__":
-    leave(started(lambda: run(Settings.from_environment(os.environ))))
+    leave(started(lambda: run(RolloutSettings.from_environment(os.environ))))

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
-from uuid import UUID
-
-import structlog
+from typing import Literal
 
 from everloop import topics
-from everloop.errors import EverloopError
 from everloop.events import (
     AlertRaised,
     Event,
     Reason,
     RolloutAborted,
     RolloutStarted,
-    SignedVerdict,
     StepTaken,
     TrafficPlanned,
     VersionPromoted,
     VersionRolledBack,
     named_id,
 )
-from everloop.runtime.room import Decider, Projection
+from everloop.runtime.room import Decider, Effect, Projection
 from everloop_rollout.domain.deciding import decide
 from everloop_rollout.domain.phases import State, evolve, initial
 from everloop_rollout.domain.planning import plan
@@ -35,52 +29,7 @@ JOURNAL = topics.ROLLOUTS
 CONSUMES = (topics.VERDICTS, topics.WINDOWS, topics.COMMANDS, topics.ROLLOUTS, topics.LOOPS, topics.CLOCK)
 PRODUCES = (topics.ROLLOUTS, topics.TRAFFIC)
 
-MOST_ATTEMPTS = 10
-"""Attempts to write one alias, one per renewal of the leases; after them the next decision is the next try."""
 Severity = Literal["info", "warning", "error"]
-Ends = VersionPromoted | VersionRolledBack
-logger = structlog.get_logger()
-
-
-class RegistryError(EverloopError):
-    """The registry could not be told; it displays decisions and is never the lock, so the rollout goes on."""
-
-
-class Registry(Protocol):
-    """Where people look up which version is the champion."""
-
-    def set_champion(self, model: str, version: str, event_id: UUID) -> None:
-        """Let the alias `champion` show this version; a repeat changes nothing. Raises `RegistryError`."""
-
-
-@dataclass
-class Aliases:
-    """Writes aliases, and tries again a bounded number of times. Only what still holds is written later."""
-
-    registry: Registry
-    waiting: dict[str, tuple[Ends, int]] = field(default_factory=dict)
-
-    def show(self, event: Event) -> None:
-        """Effect of a promotion or rollback."""
-        if isinstance(event, VersionPromoted | VersionRolledBack):
-            self._try(event, 1)
-
-    def again(self, champion: SignedVerdict) -> Sequence[AlertRaised]:
-        """Try once more what did not work; a failure that outlasts one renewal is said as an alert, once."""
-        event, attempts = self.waiting.pop(champion.model, (None, 0))
-        if event is None or event.verdict != champion:
-            return ()
-        self._try(event, attempts + 1)
-        return (_alias_not_set(event),) if attempts == 1 and champion.model in self.waiting else ()
-
-    def _try(self, event: Ends, attempt: int) -> None:
-        self.waiting.pop(event.model, None)
-        try:
-            self.registry.set_champion(event.model, event.verdict.version, event.id)
-        except RegistryError as error:
-            logger.warning("alias_not_set", model=event.model, attempt=attempt, error=str(error))
-            if attempt < MOST_ATTEMPTS:
-                self.waiting[event.model] = (event, attempt)
 
 
 def traffic(state: State) -> Sequence[TrafficPlanned]:
@@ -115,11 +64,6 @@ def _because(why: Reason) -> str:
     return f"({why.rule} {why.measured}, limit {why.limit}, {why.samples} rows)"
 
 
-def _alias_not_set(event: Ends) -> AlertRaised:
-    said = f"the registry does not show version {event.verdict.version} as champion; traffic is not affected"
-    return _alert(event, "alias_not_set", "warning", said)
-
-
 def _alert(event: Event, name: str, severity: Severity, said: str) -> AlertRaised:
     return AlertRaised(
         id=named_id("AlertRaised", f"rollout/{name}/{event.id}"), time=event.time, model=event.model,
@@ -137,14 +81,8 @@ PROJECTIONS: Mapping[type[Event], Projection[State]] = {
 }
 
 
-def decider(registry: Registry) -> Decider[State]:
-    """The service as the runtime sees it."""
-    aliases = Aliases(registry)
-
-    def standing(state: State) -> Sequence[TrafficPlanned | AlertRaised]:
-        """Renew the lease; and let a registry that was unreachable catch up."""
-        return (*traffic(state), *(aliases.again(state.champion) if state.champion else ()))
-
+def decider(effects: Mapping[type[Event], Effect] | None = None) -> Decider[State]:
+    """The service as the runtime sees it. `effects`: what `app` wires, such as `{VersionPromoted: alias}`."""
     return Decider(
         name="rollout",
         journal=JOURNAL,
@@ -154,6 +92,6 @@ def decider(registry: Registry) -> Decider[State]:
         decide=decide,
         evolve=evolve,
         projections=PROJECTIONS,
-        effects={VersionPromoted: aliases.show, VersionRolledBack: aliases.show},
-        standing=standing,
+        effects=effects or {},
+        standing=traffic,
     )

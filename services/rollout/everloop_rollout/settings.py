@@ -1,15 +1,9 @@
-"""Settings of rollout: those of every service, and how long the registry may take."""
+"""What rollout is told, from a mapping that is passed in: nothing beyond the settings of every service."""
 
 from __future__ import annotations
-
-from pydantic import Field
 
 from everloop.settings import ServiceSettings
 
 
-class Settings(ServiceSettings):
-    """What rollout is told."""
-
-    registry_timeout_s: float = Field(
-        default=2.0, gt=0, le=10, description="Seconds that one request to MLflow may take, above 0 to 10"
-    )
+class RolloutSettings(ServiceSettings):
+    """The settings of every service; rules come from loop files, never from the environment."""

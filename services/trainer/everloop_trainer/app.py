@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from everloop.metrics import Metrics
 from everloop.runtime.control import ControlService
 from everloop.runtime.kafka_log import KafkaLog
@@ -16,7 +18,10 @@ def run(settings: TrainerSettings) -> int:
     """The trainer, until a signal; the exit code."""
 
     def build(log: KafkaLog, metrics: Metrics) -> list[ControlService[State]]:
-        room = decider(effects(settings))
-        return [ControlService(room, log, child_jobs(settings), replica=settings.replica, wall=wall, metrics=metrics)]
+        service = ControlService(
+            decider(effects(settings)), log, child_jobs(settings), replica=settings.replica, wall=wall, metrics=metrics,
+            hands=ThreadPoolExecutor(1),
+        )  # fmt: skip
+        return [service]
 
     return run_rooms("trainer", settings, build)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 from uuid import UUID, uuid5
 
 import structlog
@@ -34,6 +35,7 @@ from everloop.metrics import Metrics
 from everloop.runtime.broadcast import Broadcast, Clock, World
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Assignment, Log, Message, Place, Record
+from everloop.runtime.reactor import Inline, Reactor
 from everloop.runtime.room import Decider
 
 S = TypeVar("S")
@@ -55,7 +57,7 @@ class ModelJournal(Generic[S]):
 
 @dataclass
 class Held(Generic[S]):
-    """One held partition of the own journal: its models, and the valid events whose short work is not done yet.
+    """One held partition of the own journal: its models, and the valid events whose projections are not written yet.
 
     `ticked` is the offset of `clock` below which models with a clock of their own have had their ticks.
     """
@@ -80,8 +82,12 @@ class ControlService(Generic[S]):
         wall: Callable[[], datetime],
         lease_s: float = 5.0,
         metrics: Metrics | None = None,
+        hands: Executor | None = None,
     ) -> None:
-        """Join the group and open the broadcasts. `wall` is used for `recordedtime` and leases alone."""
+        """Join the group and open the broadcasts.
+
+        `wall` is used for `recordedtime`, leases and the pauses of effects alone; `hands` do the effects.
+        """
         self.room = room
         self.log = log
         self.jobs = jobs
@@ -98,11 +104,15 @@ class ControlService(Generic[S]):
         self.broadcast = Broadcast(log, names, f"everloop.{room.name}.broadcast.{replica}")
         self.consumer = log.consumer(f"everloop.{room.name}", [room.journal.name, *(t.name for t in room.hears)])
         self.tail = log.tail()
+        self.reactor = Reactor(
+            room.effects, log, f"everloop.{room.name}.effects", hands=hands or Inline(), wall=wall,
+            metrics=self.metrics, tell=self._not_shown,
+        )  # fmt: skip
         self._ticked = f"everloop.{room.name}.ticks"
         """Ticks of replayed clocks that were answered: the next holder must not answer them again on newer facts."""
 
     def step(self, timeout_s: float = 0.0) -> bool:
-        """One round: broadcasts and ticks, deliveries, ended jobs, leases. The clock of all alone is nothing to do."""
+        """One round: broadcasts, deliveries, ended jobs, ticks, effects, leases. The clock of all alone is nothing."""
         records = self.consumer.poll(timeout_s)
         news = self.broadcast.news()
         for record, event in news:
@@ -115,13 +125,15 @@ class ControlService(Generic[S]):
             self._job_ended(finished)
         ticked = self._ticks()
         self.broadcast.commit()
+        reacted = self.reactor.step()
         self._renew()
         heard = any(record.key != EVERY_MODEL.encode() for record, _ in news)
-        return bool(records or heard or ended or ticked)
+        return bool(records or heard or ended or ticked or reacted)
 
     def close(self) -> None:
         """Leave the group; running children end with their holder."""
         self.jobs.close()
+        self.reactor.close()
         self.consumer.close()
         self.tail.close()
         self.broadcast.tail.close()
@@ -140,6 +152,7 @@ class ControlService(Generic[S]):
         ticked = self.log.committed(self._ticked, [Place(topics.CLOCK.name, number) for number in mine])
         for number in mine - self.held.keys():
             self.held[number] = Held(ticked=ticked[Place(topics.CLOCK.name, number)])
+            self.reactor.hold(self._journal(number))
         self._seek()
         done = self.log.committed(f"everloop.{self.room.name}", map(self._journal, mine))
         for number in mine:
@@ -149,6 +162,7 @@ class ControlService(Generic[S]):
             self._claim_orphans(number)
 
     def _let_go(self, number: int) -> None:
+        self.reactor.let_go(self._journal(number))
         for model in self.held.pop(number).models:
             for started in [key for key, name in self.running.items() if name == model]:
                 self.jobs.kill(str(started))
@@ -185,6 +199,7 @@ class ControlService(Generic[S]):
                 self.metrics.inc("everloop_void_records_total", topic=place.topic)
             else:
                 self._fold(held, event, record.offset)
+                self.reactor.add(place, record.offset, event)
         held.position = end
 
     def _fold(self, held: Held[S], event: Event, offset: int) -> None:
@@ -282,7 +297,7 @@ class ControlService(Generic[S]):
             return None
 
     def _react(self, record: Record) -> None:
-        """Short work of a valid record of the own journal: projections, then effects; a repeat changes nothing."""
+        """What follows from a valid record of the own journal in the log; a repeat changes nothing."""
         number = record.place.partition
         self._sync(number)
         undone = self.held[number].undone.pop(record.offset, None)
@@ -292,9 +307,6 @@ class ControlService(Generic[S]):
         project = self.room.projections.get(type(event))
         for projected in project(state, event) if project else ():
             self._project(projected)
-        effect = self.room.effects.get(type(event))
-        if effect:
-            effect(event)
 
     def _project(self, event: AlertRaised | TrafficPlanned) -> None:
         if isinstance(event, AlertRaised):
@@ -423,11 +435,22 @@ class ControlService(Generic[S]):
         )  # fmt: skip
         self._write(Place(topics.DLQ.name, place.partition), letter)
 
-    def _alert(self, name: str, about: Event, summary: str, error: str) -> None:
+    def _not_shown(self, event: Event, why: str, *, for_good: bool) -> None:
+        """Short work outside that is not done; whether it is tried again no more."""
+        what = f"{type(event).__name__} of {event.model}"
+        if for_good:
+            self._alert("registry_refused", event, f"the registry will not show {what}: {why}", why, "warning")
+        else:
+            said = f"the registry does not show {what} yet, decisions and traffic go on: {why}"
+            self._alert("registry_behind", event, said, why, "warning")
+
+    def _alert(
+        self, name: str, about: Event, summary: str, error: str, severity: Literal["warning", "error"] = "error"
+    ) -> None:
         identity = named_id("AlertRaised", f"{self.room.name}/{name}/{about.id}")
         alert = AlertRaised(
             id=identity, time=about.time, model=about.model, correlation_id=about.correlation_id, causation_id=about.id,
-            name=name, severity="error", summary=summary, details={"error": error},
+            name=name, severity=severity, summary=summary, details={"error": error},
         )  # fmt: skip
         self._project(alert)
 

@@ -39,7 +39,8 @@ Projection = Callable[[S, Event], Sequence[Projected]]
 right after it."""
 
 Effect = Callable[[Event], None]
-"""Short work on the outside world, keyed by the event's id, so that a repeat changes nothing."""
+"""Short work on the outside world, keyed by the event's id, so that a repeat changes nothing. Called in another thread,
+and again while it raises; an `InvalidError` is a no that a few more tries may turn (see `reactor`)."""
 
 
 @dataclass(frozen=True)

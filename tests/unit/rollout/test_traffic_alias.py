@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import httpx
 import orjson
 import pytest
 
-from everloop_rollout.adapters import MlflowRegistry
-from everloop_rollout.handlers import RegistryError
-
-DECISION = UUID(int=7)
+from everloop.events import Event, VersionPromoted
+from everloop.registry import Mlflow, RefusedError
+from everloop_rollout.adapters import Alias
+from tests.builders import NOON, a_fresh_id, a_signed_verdict
 
 
 class Server:
@@ -38,35 +36,29 @@ class Server:
         return httpx.Response(200, json={})
 
 
-def a_registry(server: Server) -> MlflowRegistry:
-    return MlflowRegistry(httpx.Client(base_url="http://mlflow", transport=httpx.MockTransport(server)))
+def an_alias(server: Server) -> Alias:
+    return Alias(Mlflow(httpx.Client(base_url="http://mlflow", transport=httpx.MockTransport(server))))
+
+
+def a_promotion(version: str) -> Event:
+    return VersionPromoted.model_validate({
+        "id": a_fresh_id(), "time": NOON, "model": "fraud", "version": version, "previous": None, "salt": "",
+        "verdict": a_signed_verdict(version), "reason": {"rule": "rollout.steps"},
+    })  # fmt: skip
 
 
 def test_the_alias_points_at_the_number_that_mlflow_gave_our_version() -> None:
-    registry = a_registry(server := Server({"2": "5"}))
-    registry.set_champion("fraud", "2", DECISION)
-    registry.set_champion("fraud", "2", DECISION)
+    alias = an_alias(server := Server({"2": "5"}))
+    alias(promoted := a_promotion("2"))
+    alias(promoted)
     assert server.aliases == {"champion": "5"}
-    assert server.tags == {"everloop.champion.event": str(DECISION)}
+    assert server.tags == {"everloop.champion.event": str(promoted.id)}
 
 
-def test_a_version_without_our_tag_has_the_same_number_in_mlflow() -> None:
-    a_registry(server := Server({})).set_champion("fraud", "3", DECISION)
-    assert server.aliases == {"champion": "3"}
-
-
-def test_an_answer_of_failure_names_the_status_and_the_call() -> None:
-    registry = MlflowRegistry(
-        httpx.Client(base_url="http://mlflow", transport=httpx.MockTransport(lambda _: httpx.Response(503)))
-    )
-    with pytest.raises(RegistryError, match="503 to GET model-versions/search"):
-        registry.set_champion("fraud", "2", DECISION)
-
-
-def test_a_server_that_does_not_answer_is_a_registry_error() -> None:
-    def silent(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectTimeout("too slow", request=request)
-
-    registry = MlflowRegistry(httpx.Client(base_url="http://mlflow", transport=httpx.MockTransport(silent)))
-    with pytest.raises(RegistryError, match="ConnectTimeout"):
-        registry.set_champion("fraud", "2", DECISION)
+def test_a_version_that_is_not_shown_yet_is_asked_for_later() -> None:
+    alias = an_alias(server := Server({}))
+    with pytest.raises(RefusedError, match="does not have that version yet"):
+        alias(promoted := a_promotion("3"))
+    server.versions["3"] = "1"
+    alias(promoted)
+    assert server.aliases == {"champion": "1"}

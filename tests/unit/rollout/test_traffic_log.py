@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
 from everloop import topics
 from everloop.buckets import partition
 from everloop.codec import decode, encode
+from everloop.errors import AwayError
 from everloop.events import AlertRaised, Event, LoopApplied, TrafficPlanned, VersionPromoted, VersionRolledBack
 from everloop.jobs import InlineJobs
 from everloop.runtime.control import ControlService
 from everloop.runtime.log import Message, Place
 from everloop.runtime.memory import MemoryClient, MemoryLog
 from everloop_rollout.domain.phases import State
-from everloop_rollout.handlers import CONSUMES, HEARS, JOURNAL, MOST_ATTEMPTS, PRODUCES, Aliases, RegistryError, decider
+from everloop_rollout.handlers import CONSUMES, HEARS, JOURNAL, PRODUCES, decider
 from tests.builders import (
     NOON,
     a_fresh_id,
@@ -29,35 +29,43 @@ from tests.builders import (
 from tests.unit.rollout.stage import WINDOW, a_rollout_loop
 
 
-class FakeRegistry:
-    """A registry in a dictionary, which can be away."""
+class FakeAlias:
+    """The alias in a dictionary; the registry can be away."""
 
     def __init__(self) -> None:
         self.champions: dict[str, str] = {}
-        self.asked: list[UUID] = []
         self.away = False
 
-    def set_champion(self, model: str, version: str, event_id: UUID) -> None:
-        self.asked.append(event_id)
+    def __call__(self, event: Event) -> None:
+        assert isinstance(event, VersionPromoted | VersionRolledBack)
         if self.away:
-            raise RegistryError("nobody is there")
-        self.champions[model] = version
+            raise AwayError("nobody is there")
+        self.champions[event.model] = event.verdict.version
 
 
 class House:
     """One replica of rollout on a log, with a wall clock that a test turns."""
 
     def __init__(self) -> None:
-        self.registry = FakeRegistry()
+        self.registry = FakeAlias()
         self.broker = MemoryLog({name: topic.partitions for name, topic in topics.TOPICS.items()})
         self.client: MemoryClient = self.broker.client()
         self.wall = NOON
+        self.service = self.replica()
         loop = a_rollout_loop()
         applied = LoopApplied(id=a_fresh_id(), time=NOON, model="fraud", loop=loop.to_payload(), digest="")
         self.send(topics.LOOPS, applied)
-        self.service: ControlService[State] = ControlService(
-            decider(self.registry), self.client, InlineJobs({}), replica="0", wall=lambda: self.wall
-        )
+        self.settle()
+
+    def replica(self) -> ControlService[State]:
+        """A fresh start."""
+        shown = decider({VersionPromoted: self.registry, VersionRolledBack: self.registry})
+        return ControlService(shown, self.client, InlineJobs({}), replica="0", wall=lambda: self.wall)
+
+    def restart(self) -> None:
+        """The process is gone, another takes its place."""
+        self.service.close()
+        self.service = self.replica()
         self.settle()
 
     def send(self, topic: topics.Topic, event: Event) -> None:
@@ -146,14 +154,29 @@ def test_an_unreachable_registry_does_not_stop_a_rollout(house: House) -> None:
     house.registry.away = True
     house.passes("1", None, 1)
     house.passes("2", "1", 2)
-    house.renew()
-    house.renew()
     assert len(house.said(topics.ROLLOUTS)) == 2
-    names = [event.name for event in house.said(topics.ALERTS) if isinstance(event, AlertRaised)]
-    assert names.count("alias_not_set") == 1
     house.registry.away = False
     house.renew()
     assert house.registry.champions == {"fraud": "1"}
+
+
+def test_an_alias_that_was_not_set_before_a_restart_is_set_after_it(house: House) -> None:
+    house.registry.away = True
+    house.passes("1", None, 1)
+    house.restart()
+    assert house.registry.champions == {}
+    house.registry.away = False
+    house.restart()
+    assert house.registry.champions == {"fraud": "1"}
+
+
+def test_a_person_hears_once_of_a_registry_that_is_away(house: House) -> None:
+    house.registry.away = True
+    house.passes("1", None, 1)
+    for _ in range(60):
+        house.renew()
+    names = [event.name for event in house.said(topics.ALERTS) if isinstance(event, AlertRaised)]
+    assert names == ["version_promoted", "registry_behind"]
 
 
 def test_the_tables_agree_with_the_registry_of_topics() -> None:
@@ -164,44 +187,15 @@ def test_the_tables_agree_with_the_registry_of_topics() -> None:
     assert JOURNAL in PRODUCES
 
 
-# ---------------------------------------------------------------------------------------------------------- the aliases
+def test_a_rollback_shows_the_previous_champion(house: House) -> None:
+    house.passes("1", None, 1)
+    house.send(topics.ROLLOUTS, a_rollback("0", sequence=2))
+    house.settle()
+    assert house.registry.champions == {"fraud": "0"}
 
 
-def a_promotion(version: str) -> VersionPromoted:
-    verdict = a_signed_verdict(version)
-    why = a_rollback("0").reason
-    return VersionPromoted(
-        id=a_fresh_id(), time=NOON, model="fraud", version=version, previous=None, verdict=verdict, salt="", reason=why
-    )
-
-
-def a_rollback(to: str) -> VersionRolledBack:
+def a_rollback(to: str, sequence: int) -> VersionRolledBack:
     return VersionRolledBack.model_validate({
-        "id": a_fresh_id(), "time": NOON, "model": "fraud", "version": "2", "champion": to, "salt": "",
-        "verdict": a_signed_verdict(to), "reason": {"rule": "errors"},
+        "id": a_fresh_id(), "time": NOON, "model": "fraud", "version": "1", "champion": to, "salt": "",
+        "verdict": a_signed_verdict(to), "reason": {"rule": "errors"}, "sequence": sequence,
     })  # fmt: skip
-
-
-def test_a_rollback_shows_the_previous_champion() -> None:
-    aliases = Aliases(registry := FakeRegistry())
-    aliases.show(a_promotion("2"))
-    aliases.show(a_rollback("1"))
-    assert registry.champions == {"fraud": "1"}
-
-
-def test_an_alias_is_tried_a_bounded_number_of_times() -> None:
-    aliases = Aliases(registry := FakeRegistry())
-    registry.away = True
-    aliases.show(a_promotion("2"))
-    for _ in range(3 * MOST_ATTEMPTS):
-        aliases.again(a_signed_verdict("2"))
-    assert len(registry.asked) == MOST_ATTEMPTS
-
-
-def test_an_alias_that_no_longer_holds_is_not_written_late() -> None:
-    aliases = Aliases(registry := FakeRegistry())
-    registry.away = True
-    aliases.show(a_promotion("2"))
-    registry.away = False
-    aliases.again(a_signed_verdict("1"))
-    assert registry.champions == {}

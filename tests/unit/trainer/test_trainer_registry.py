@@ -1,4 +1,4 @@
-"""MLflow shows each version once, whatever crashes in between, and is never waited for without end."""
+"""MLflow shows each version once, whatever crashes in between."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import orjson
 import pytest
 
 from everloop.artifacts import MemoryStore
-from everloop.errors import FatalError
 from everloop.events import FileRef, ModelVersionCreated, Snapshot
 from everloop.profile import ColumnProfile, Profile
-from everloop_trainer.adapters.registry import PAUSES_S, Registry
+from everloop.registry import Mlflow, RefusedError
+from everloop_trainer.adapters.registry import Registry
 
 Json = dict[str, Any]
 NO_FILES = Snapshot(start=0, end=10, strategy="full", predictions=(), outcomes=())
@@ -114,9 +114,8 @@ def a_version(store: MemoryStore) -> ModelVersionCreated:
     )  # fmt: skip
 
 
-def a_registry(fake: FakeMlflow, store: MemoryStore, paused: list[float] | None = None) -> Registry:
-    client = httpx.Client(transport=httpx.MockTransport(fake), base_url="http://mlflow")
-    return Registry(client, store, pause=(paused if paused is not None else []).append)
+def a_registry(fake: FakeMlflow, store: MemoryStore) -> Registry:
+    return Registry(Mlflow(httpx.Client(transport=httpx.MockTransport(fake), base_url="http://mlflow")), store)
 
 
 def test_a_version_is_a_run_a_file_and_a_registered_version() -> None:
@@ -143,29 +142,9 @@ def test_a_repeat_after_a_crash_at_any_request_makes_no_second_one() -> None:
         assert (fake.runs, fake.versions, fake.models) == (whole.runs, whole.versions, whole.models)
 
 
-@pytest.mark.parametrize("kind", ["server error", "no connection"])
-def test_a_registry_that_is_down_ends_the_process_after_a_few_tries(kind: str) -> None:
-    def down(_: int) -> httpx.Response:
-        if kind == "no connection":
-            raise httpx.ConnectError("refused")
-        return httpx.Response(503)
-
-    fake, store, paused = FakeMlflow(), MemoryStore(), list[float]()
-    fake.answers = down
-    with pytest.raises(FatalError, match="MLflow at http://mlflow does not answer"):
-        a_registry(fake, store, paused)(a_version(store))
-    assert (fake.asked, paused) == (len(PAUSES_S) + 1, list(PAUSES_S))
-
-
-def test_a_short_outage_is_bridged() -> None:
-    fake, store = FakeMlflow(), MemoryStore()
-    fake.answers = lambda asked: httpx.Response(500) if asked == 3 else None
-    a_registry(fake, store)(a_version(store))
-    assert len(fake.versions) == 1
-
-
-def test_a_refusal_is_passed_over() -> None:
+def test_a_refusal_is_told_to_the_caller() -> None:
     fake, store = FakeMlflow(), MemoryStore()
     fake.answers = lambda _: httpx.Response(403, text="no")
-    a_registry(fake, store)(a_version(store))
+    with pytest.raises(RefusedError, match="HTTP 403"):
+        a_registry(fake, store)(a_version(store))
     assert fake.asked == 1

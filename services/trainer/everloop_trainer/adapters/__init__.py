@@ -25,8 +25,7 @@ def child_jobs(settings: TrainerSettings) -> ChildJobs:
 
 def effects(settings: TrainerSettings) -> Mapping[type[Event], Effect]:
     """What follows outside from our own events: a version is shown in MLflow."""
-    import httpx  # noqa: PLC0415 - the child process, which imports this package as well, asks nobody
-
+    from everloop.registry import connect  # noqa: PLC0415 - the child, which imports this package as well, asks nobody
     from everloop_trainer.adapters.registry import Registry  # noqa: PLC0415 - as above
 
-    return {ModelVersionCreated: Registry(httpx.Client(base_url=settings.mlflow), FolderStore(settings.artifacts))}
+    return {ModelVersionCreated: Registry(connect(settings.mlflow), FolderStore(settings.artifacts))}
