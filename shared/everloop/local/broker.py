@@ -58,21 +58,19 @@ def prepare(settings: BrokerSettings, libraries: Path) -> None:
         format_storage(settings, libraries)
 
 
+def format_command(settings: BrokerSettings, libraries: Path, identity: str) -> list[str]:
+    """How storage is formatted. One id in 64 begins with a dash: only in one word with its name is it no option."""
+    tool = (*java_command(libraries, heap_mb=64), "kafka.tools.StorageTool", "format", "--ignore-formatted")
+    return [*tool, f"--cluster-id={identity}", "--config", str(settings.properties_file)]
+
+
 def format_storage(settings: BrokerSettings, libraries: Path) -> None:
     """Give an empty data directory its cluster id. A format that was cut off goes on with the same id."""
     identity = settings.directory / "cluster.id"
     if not identity.exists():
         write_atomically(identity, base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"="))
-    done = subprocess.run(
-        [
-            *(*java_command(libraries, heap_mb=64), "kafka.tools.StorageTool", "format", "--ignore-formatted"),
-            *("--cluster-id", identity.read_text("ascii"), "--config", str(settings.properties_file)),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=FORMAT_SECONDS,
-        check=False,
-    )
+    command = format_command(settings, libraries, identity.read_text("ascii"))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
         message = (

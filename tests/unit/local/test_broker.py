@@ -22,9 +22,15 @@ class Row:
     config: dict[str, str] = field(default_factory=dict)
 
 
+IDENTITY = "-bKuaBhGSfKvvmBR3lHIPQ"
+"""One id in 64 begins with a dash, which Kafka's tool must not take for an option."""
+
+
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
-    with local_broker(tmp_path_factory.mktemp("kafka")) as started:
+    directory = tmp_path_factory.mktemp("kafka")
+    (directory / "cluster.id").write_text(IDENTITY)
+    with local_broker(directory) as started:
         yield started
 
 
@@ -67,6 +73,10 @@ def test_another_number_of_partitions_is_refused(broker: LocalBroker) -> None:
 def test_a_topic_that_kafka_refuses_is_told(broker: LocalBroker) -> None:
     with pytest.raises(FatalError, match="Kafka refuses topic odd"):
         create(broker.address, [Row("odd", 1, {"cleanup.policy": "sometimes"})])
+
+
+def test_a_cluster_id_may_begin_with_a_dash(broker: LocalBroker) -> None:
+    assert f"cluster.id={IDENTITY}" in (broker.settings.data / "meta.properties").read_text()
 
 
 def test_the_broker_writes_its_log(broker: LocalBroker) -> None:
