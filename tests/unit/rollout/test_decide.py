@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from everloop.events import (
+    ArmWindow,
+    Event,
     Phase,
     RolloutAborted,
     RolloutStarted,
@@ -18,6 +20,7 @@ from everloop.events import (
 )
 from tests.builders import (
     NOON,
+    a_tick_at,
     a_training_requested,
     a_version_passed,
     a_window_of_arms,
@@ -205,18 +208,40 @@ def test_a_candidate_that_differs_from_the_champion_alone_stays() -> None:
     assert said.verdict == "advance"
 
 
-def test_a_comparison_that_one_card_makes_blind_does_not_stop_a_rollout() -> None:
+def one_card_carries_all(stage: Stage) -> list[ArmWindow]:
+    """A window in which one bucket's scores outweigh all others, so that the comparison of scores has no bounds."""
+    champion, candidate, *shadow = stage.arms()
+    rows, *others, score = candidate.model_dump()["buckets"]["0"]
+    heavy = candidate.model_copy(update={"buckets": {**candidate.buckets, "0": [rows, *others, score + 50_000_000]}})
+    return [champion, heavy, *shadow]
+
+
+def test_a_comparison_that_one_card_makes_blind_holds_the_rollout() -> None:
     stage = a_stage()
     stage.windows(2)
-    champion, candidate, shadow = stage.arms()
-    rows, *others, score = candidate.model_dump()["buckets"]["0"]
-    one_card = candidate.model_copy(update={"buckets": {**candidate.buckets, "0": [rows, *others, score + 50_000_000]}})
-    arms = [champion, one_card, shadow]
-    said = stage.hear(a_window_of_arms(*arms, start=stage.now, end=stage.now + WINDOW))
+    said = stage.hear(a_window_of_arms(*one_card_carries_all(stage), start=stage.now, end=stage.now + WINDOW))
     assert isinstance(said, WindowLooked)
     blind = next(look for look in said.looks if look.measure == "score_vs_own_shadow")
     assert (blind.verdict, blind.lower, blind.samples) == ("hold", None, 1024)
-    assert said.verdict == "advance"
+    assert said.verdict == "hold"
+    assert [look.measure for look in said.looks if look.verdict == "hold"] == [blind.measure, "latency_vs_champion"]
+
+
+def test_a_candidate_whose_scores_stay_blind_goes_at_the_deadline_and_the_reason_names_them() -> None:
+    stage = a_stage(steps=["50%", "100%"], deadline="1h")
+    stage.windows(1)
+    said: list[Event] = []
+    for _ in range(6):
+        start, stage.now = stage.now, stage.now + WINDOW
+        blind = a_window_of_arms(*one_card_carries_all(stage), start=start, end=stage.now)
+        labels = a_window_of_arms(*stage.labelled(), start=start, end=stage.now, kind="outcomes")
+        said += [one for cause in (blind, labels, a_tick_at(stage.now)) if (one := stage.hear(cause))]
+    (aborted,) = (one for one in said if not isinstance(one, WindowLooked))
+    assert isinstance(aborted, RolloutAborted)
+    assert (aborted.reason.rule, aborted.reason.measured) == (
+        "rollout.deadline", "evidence: hold: score_vs_own_shadow",
+    )  # fmt: skip
+    assert stage.weights == {"1": 1.0}
 
 
 def test_a_candidate_with_worse_labels_goes() -> None:

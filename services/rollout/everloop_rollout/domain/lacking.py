@@ -46,7 +46,8 @@ def _evidence(live: Rollout, now: datetime, loop: Loop) -> Reason | None:
     if rows < needed:
         return Reason(rule="rollout.min_rows", measured=rows, limit=needed, samples=rows, where="loop")
     if not live.ready:
-        return Reason(rule="evidence", measured="hold", limit="advance", samples=rows)
+        held = ": ".join(["hold", *([", ".join(live.holds)] if live.holds else [])])
+        return Reason(rule="evidence", measured=held, limit="advance", samples=rows)
     age = (millis(now) - live.seen_until) / 1000
     oldest = (2 * loop.windows.every + loop.windows.grace).total_seconds()
     return Reason(rule="evidence_age", measured=age, limit=oldest, samples=rows) if age > oldest else None

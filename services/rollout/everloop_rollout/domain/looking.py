@@ -5,9 +5,9 @@ so that a fault which begins at a step is not diluted by the steps before; diffe
 over spans. Alpha is shared over both (Bonferroni). Latency is wall time: it is reported, and decides only where the
 loop file sets `rollout.abort.latency_p95`.
 
-To go on, a rollout needs rates that can be bounded, and enough rows in each comparison. A comparison may stay blind
-with enough rows: where a few entities make most of the traffic, they carry the spread, and the interval is infinite. It
-then says hold in its look, and does not stop a version that the gate has proven; any abort does.
+To go on, a rollout needs each measure to see enough, and none to see harm; of the two measures of labels one is enough.
+A comparison may stay blind with many rows: where a few entities make most of the traffic, they carry the spread, and
+the interval is infinite. A blind measure holds (DESIGN rule 9), and at the deadline the candidate goes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ LOSS_MARGIN = 0.05
 """Part of the champion's label loss by which the candidate's may be larger."""
 SMALLEST = 1e-6
 """A limit of nothing cannot be tested; this is its stand-in, in units of the measure."""
-COMPARISONS = frozenset({"score_vs_own_shadow", "label_loss", "shadow_label_loss"})
 Of = Callable[[ArmSums], BucketSums]
 
 
@@ -67,9 +66,9 @@ def look_at(live: Rollout, kind: str, span: int, arms: Arms, loop: Loop) -> tupl
     every = [spans[number] for number in sorted(spans)]
     if kind == "outcomes":
         looks = _labels(every, loop)
-        return _said(looks), _verdict(looks, enough=any(_enough(one, loop) for one in looks))
+        return _said(looks), _of_labels(looks)
     looks = _shadow(arms, loop) if span == 0 else _canary(arms, every, loop, shadowed=live.shadowed)
-    return (*_said(looks), *_reported(every)), _verdict(looks, enough=all(_enough(one, loop) for one in looks))
+    return (*_said(looks), *_reported(every)), combine(looks)
 
 
 def watch(arms: Arms, loop: Loop) -> e.Look:
@@ -120,14 +119,10 @@ def _labels(spans: Sequence[Arms], loop: Loop) -> list[Look]:
     ]
 
 
-def _verdict(looks: Sequence[Look], *, enough: bool) -> Verdict:
-    """Any abort aborts."""
-    return "abort" if combine(looks) == "abort" else "advance" if enough else "hold"
-
-
-def _enough(one: Look, loop: Loop) -> bool:
-    """Whether this measure lets the rollout go on: a rate when it is bounded, a comparison when it has its rows."""
-    return one.verdict == "advance" or (one.measure in COMPARISONS and one.samples >= loop.rollout.min_rows)
+def _of_labels(looks: Sequence[Look]) -> Verdict:
+    """Both ask whether labels are worse, of other rows: any abort aborts, and one that sees enough is enough."""
+    combined = combine(looks)
+    return "advance" if combined == "hold" and any(one.verdict == "advance" for one in looks) else combined
 
 
 def _reported(spans: Sequence[Arms]) -> tuple[e.Look, ...]:

@@ -24,7 +24,10 @@ CHAMPION, CANDIDATE, SHADOW = "champion", "candidate", "shadow"
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A live rollout. `spans` are starts in ms, the last one of the present step; `deadline` is that of the phase."""
+    """A live rollout. `spans` are starts in ms, the last one of the present step; `deadline` is that of the phase.
+
+    `ready` is what the newest look at the present step said, `holds` which of its measures held.
+    """
 
     version: str
     verdict: e.SignedVerdict
@@ -39,6 +42,7 @@ class Rollout:
     weight: float = 0.0
     evidence: Mapping[tuple[int, str], Arms] = field(default_factory=dict)
     ready: bool = False
+    holds: tuple[str, ...] = ()
     seen_until: int = 0
     label_looks: int = 0
     labels_ready: bool = False
@@ -134,7 +138,7 @@ def _stepped(live: Rollout, event: e.StepTaken) -> Rollout:
     """A step starts its own clock, its own deadline and its own span; evidence of earlier spans stays."""
     return replace(
         live, phase=event.phase, weight=event.weight, since=event.time, deadline=event.time + live.patience,
-        spans=(*live.spans, millis(event.time)), ready=False,
+        spans=(*live.spans, millis(event.time)), ready=False, holds=(),
     )  # fmt: skip
 
 
@@ -150,7 +154,9 @@ def _looked(state: State, event: e.WindowLooked) -> State:
         ready = event.verdict == "advance"
         return replace(state, live=replace(live, label_looks=live.label_looks + 1, labels_ready=ready))
     if span == len(live.spans) - 1:
-        live = replace(live, ready=event.verdict == "advance", seen_until=max(event.end, live.seen_until))
+        holds = tuple(look.measure for look in event.looks if look.verdict == "hold" and look.limit is not None)
+        until = max(event.end, live.seen_until)
+        live = replace(live, ready=event.verdict == "advance", holds=holds, seen_until=until)
     return replace(state, live=live)
 
 
