@@ -1,4 +1,4 @@
-"""One whole stack for all tests here: real broker, MLflow, every service as a process, two replicas of each judge."""
+"""One whole stack for all tests here: real broker, MLflow, every service as a process, two of all but the doors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from everloop.local.stack import Options
 from everloop.local.state import Stack
 from tests.e2e.faults import Processes
 
-REPLICAS = {"trainer": 2, "gatekeeper": 2, "rollout": 2, "drift-judge": 2}
+REPLICAS = {"trainer": 2, "gatekeeper": 2, "rollout": 2, "drift-judge": 2, "drift-windows": 2, "ingest-worker": 2}
 
 
 @pytest.fixture(scope="session")

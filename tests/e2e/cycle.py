@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import numpy as np
 from pydantic import JsonValue
 
@@ -20,7 +21,7 @@ from everloop.loop import Loop
 from everloop.replay.connecting import connected
 from everloop.replay.lockstep import Client, Door, LockStep, publish_on
 from everloop.replay.rows import Labels, Rows
-from everloop.replay.watching import Follower
+from everloop.replay.watching import Follower, Said
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Log, Place
 from tests.e2e.faults import Steadfast
@@ -112,11 +113,14 @@ class Cycle:
 
 @contextmanager
 def driver(
-    stack: Stack, hear: Callable[[Event], None] = lambda _: None, door: Callable[[Door], Door] = lambda door: door
+    stack: Stack,
+    hear: Callable[[Event], None] = lambda _: None,
+    see: Callable[[Said], None] = lambda _: None,
+    door: Callable[[Door], Door] = lambda door: door,
 ) -> Iterator[Client]:
-    """A client of the stack; `hear` is told of journal events as they come."""
+    """A client of the stack; `hear` is told of journal events as they come, `see` of rows on `predictions`."""
     names = [process.name for process in stack.processes]
-    with connected(stack.broker, stack.urls, names, hear) as client:
+    with connected(stack.broker, stack.urls, names, hear, see) as client:
         client.door = door(client.door)
         client.patience = client.quiescence.patience = PATIENCE
         yield client
@@ -128,6 +132,23 @@ def journal(log: Log, topic: topics.Topic, model: str) -> list[Event]:
     said = [validity.setdefault(record.place, Validity()).accept(record) for record in follower.news()]
     follower.close()
     return [event for event in said if event is not None and event.model == model]
+
+
+def await_champion_shown(stack: Stack, model: str, version: str) -> None:
+    """Wait until MLflow shows this version as champion, whatever was away meanwhile."""
+    with httpx.Client(base_url=stack.urls["mlflow"], timeout=10) as mlflow:
+
+        def missing() -> list[str]:
+            asked = {"name": model, "alias": "champion"}
+            try:
+                answer = mlflow.get("/api/2.0/mlflow/registered-models/alias", params=asked)
+            except httpx.TransportError as error:
+                return [type(error).__name__]
+            tags = answer.json().get("model_version", {}).get("tags", [])
+            shown = {tag["key"]: tag["value"] for tag in tags}.get("everloop.version")
+            return [] if shown == version else [f"{model}: champion is {shown}, not {version}"]
+
+        PATIENCE.until(missing, "the champion's alias in MLflow")
 
 
 def decisions(log: Log, model: str) -> list[str]:

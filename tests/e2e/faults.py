@@ -24,6 +24,7 @@ from everloop.local.state import Stack, read_stack
 from everloop.replay.lockstep import Door
 from everloop.replay.quiescence import Patience
 from everloop.replay.rows import Labels, Rows
+from everloop.replay.watching import Said
 from everloop.topics import PARTITIONS
 
 PATIENCE_S = 120.0
@@ -91,9 +92,12 @@ class Processes:
             time.sleep(0.01)
         raise AssertionError(f"{service} starts no job")
 
-    def stand_still(self, service: str, model: str) -> None:
-        """SIGSTOP the replica that decides for this model past its session; then let it finish what it began."""
-        name = self.holder(service, model)
+    def stand_holder_still(self, service: str, model: str) -> None:
+        """Let the replica that decides for this model stand still."""
+        self.stand_still(self.holder(service, model))
+
+    def stand_still(self, name: str) -> None:
+        """SIGSTOP past its session, so that its group goes on without it; then let it finish what it began."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGSTOP)
         timer = threading.Timer(STOOD_STILL_S, os.kill, (pid, signal.SIGCONT))
@@ -122,13 +126,19 @@ Act = Callable[[], None]
 
 @dataclass
 class Plan:
-    """Who is hurt when: `on` at the n-th journal event of a type, `at` in the middle of a window's rows. Each once."""
+    """Who is hurt when, each once.
+
+    `on`: at the n-th journal event of a type; `at`: between the halves of a window's rows, when all is at rest; `amid`:
+    when the first rows of the second half stand on `predictions`, so that whoever reads them is at work on them.
+    """
 
     model: str
     on: Mapping[tuple[str, int], Act] = field(default_factory=dict)
     at: Mapping[int, Act] = field(default_factory=dict)
+    amid: Mapping[int, Act] = field(default_factory=dict)
     heard: Counter[str] = field(default_factory=Counter)
     done: set[tuple[str, int]] = field(default_factory=set)
+    half: int = -1
 
     def hear(self, event: Event) -> None:
         """A valid event of a journal."""
@@ -140,11 +150,18 @@ class Plan:
     def window(self, number: int) -> None:
         """Half of a window's rows are in."""
         self._do(("window", number), {("window", at): act for at, act in self.at.items()})
+        self.half = number
+
+    def see(self, said: Said) -> None:
+        """Rows on `predictions`."""
+        if said.model == self.model:
+            self._do(("rows", self.half), {("rows", amid): act for amid, act in self.amid.items()})
 
     @property
     def left(self) -> set[tuple[str, int]]:
         """What never happened."""
-        return {*self.on, *(("window", number) for number in self.at)} - self.done
+        windows = {("window", number) for number in self.at} | {("rows", number) for number in self.amid}
+        return (set(self.on) | windows) - self.done
 
     def _do(self, moment: tuple[str, int], acts: Mapping[tuple[str, int], Act]) -> None:
         if moment in acts and moment not in self.done:

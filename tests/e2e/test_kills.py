@@ -1,20 +1,21 @@
 """`kill -9` on the real stack, in the middle of a turn: the loop ends in the same decisions, once each, books balanced.
 
-Each run is a model of its own on one stack. What a run is compared with is a run that nobody disturbed.
+Each run is a model of its own on one stack, in which each service that decides or folds has two replicas. What a run is
+compared with is a run that nobody disturbed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from everloop.demo.books import recount, unbalanced
 from everloop.local.state import Stack
-from tests.e2e.cycle import JOURNALS, Cycle, decisions, driver, journal
-from tests.e2e.faults import Act, Insistent, Plan, Processes
+from tests.e2e.cycle import JOURNALS, Cycle, await_champion_shown, decisions, driver, journal
+from tests.e2e.faults import Insistent, Plan, Processes
 
 pytestmark = [
     pytest.mark.e2e,
@@ -25,68 +26,75 @@ pytestmark = [
 
 FIRST, SECOND = 1, 2
 """The n-th event of its type: the second is of the turn that a drift opened."""
-Faults = Callable[[Processes, str], tuple[Mapping[tuple[str, int], Act], Mapping[int, Act]]]
+Faults = Callable[[Processes, str], Plan]
 
 
 def run(stack: Stack, processes: Processes, model: str, faults: Faults) -> list[str]:
     """Play one turn, hurt as planned; what was decided."""
-    on, at = faults(processes, model)
-    plan = Plan(model, on, at)
-    with driver(stack, plan.hear, Insistent) as client:
+    plan = faults(processes, model)
+    with driver(stack, plan.hear, plan.see, Insistent) as client:
         Cycle(model, client, plan.window).play()
         assert not plan.left, "a fault that never happened proves nothing"
         assert not unbalanced(recount(client.log))
         for topic in JOURNALS:
             causes = Counter(event.causation_id for event in journal(client.log, topic, model))
             assert max(causes.values()) == 1, f"{topic.name}: an input was answered twice"
+        await_champion_shown(stack, model, "2")
         return decisions(client.log, model)
 
 
-def nobody(_: Processes, __: str) -> tuple[Mapping[tuple[str, int], Act], Mapping[int, Act]]:
-    return {}, {}
+def nobody(_: Processes, model: str) -> Plan:
+    """A run for comparison."""
+    return Plan(model)
 
 
-def judges_and_windows(processes: Processes, model: str) -> tuple[Mapping[tuple[str, int], Act], Mapping[int, Act]]:
+def judges_and_windows(processes: Processes, model: str) -> Plan:
     """Each control service when it has begun something, and drift's windows between the rows of one."""
     holder = partial(partial, processes.kill_holder)
-    return {
+    on = {
         ("TurnOpened", SECOND): holder("drift-judge", model),
         ("TrainingStarted", SECOND): holder("trainer", model),
         ("ChecksStarted", SECOND): holder("gatekeeper", model),
         ("RolloutStarted", FIRST): holder("rollout", model),
-    }, {2: partial(processes.kill, "drift-windows")}
+    }
+    return Plan(model, on, {2: partial(processes.kill, "drift-windows")})
 
 
-def everybody_else(processes: Processes, model: str) -> tuple[Mapping[tuple[str, int], Act], Mapping[int, Act]]:
-    """Doors, the join, the job, MLflow when a version is to be shown there, the broker in a canary."""
+def everybody_else(processes: Processes, model: str) -> Plan:
+    """Doors, the join, both jobs, MLflow when a version is to be shown there, the broker in a canary."""
     kill = partial(partial, processes.kill)
-    return {
+    on = {
         ("TrainingStarted", SECOND): partial(processes.kill_job, "trainer"),
         ("ModelVersionCreated", SECOND): kill("mlflow"),
+        ("ChecksStarted", SECOND): partial(processes.kill_job, "gatekeeper"),
         ("StepTaken", FIRST): kill("broker"),
-    }, {1: kill("ingest-worker"), 3: kill("ingest"), 6: kill("serving")}
+    }
+    return Plan(model, on, {3: kill("ingest"), 6: kill("serving")}, {1: kill("ingest-worker")})
 
 
-def two_at_once(processes: Processes, model: str) -> tuple[Mapping[tuple[str, int], Act], Mapping[int, Act]]:
+def two_at_once(processes: Processes, model: str) -> Plan:
     """Both replicas; the broker with who decides; both ends of the data plane."""
     kill = partial(partial, processes.kill)
-    return {
+    on = {
         ("TrainingStarted", SECOND): kill("trainer", "trainer-1"),
         ("ChecksStarted", SECOND): kill("broker", "gatekeeper"),
         ("RolloutStarted", FIRST): kill("rollout", "rollout-1"),
         ("VersionPromoted", SECOND): kill("mlflow", "serving"),
-    }, {2: kill("ingest-worker", "drift-windows"), 4: kill("drift-judge", "drift-judge-1"), 5: kill("broker", "ingest")}
+    }
+    at = {4: kill("drift-judge", "drift-judge-1"), 5: kill("broker", "ingest")}
+    return Plan(model, on, at, {2: kill("ingest-worker", "drift-windows")})
 
 
-def zombies(processes: Processes, model: str) -> tuple[Mapping[tuple[str, int], Act], Mapping[int, Act]]:
-    """Whoever decides stands still past its session, and goes on when another has taken its place."""
-    still = partial(partial, processes.stand_still)
-    return {
-        ("TurnOpened", SECOND): still("drift-judge", model),
-        ("TrainingStarted", SECOND): still("trainer", model),
-        ("ChecksStarted", SECOND): still("gatekeeper", model),
-        ("RolloutStarted", FIRST): still("rollout", model),
-    }, {}
+def zombies(processes: Processes, model: str) -> Plan:
+    """Whoever decides or folds stands still past its session, and goes on when another has taken its place."""
+    holder, still = partial(partial, processes.stand_holder_still), partial(partial, processes.stand_still)
+    on = {
+        ("TurnOpened", SECOND): holder("drift-judge", model),
+        ("TrainingStarted", SECOND): holder("trainer", model),
+        ("ChecksStarted", SECOND): holder("gatekeeper", model),
+        ("RolloutStarted", FIRST): holder("rollout", model),
+    }
+    return Plan(model, on, amid={0: still("drift-windows"), 2: still("ingest-worker"), 5: still("drift-windows-1")})
 
 
 @pytest.fixture(scope="session")
