@@ -719,14 +719,28 @@ class TrafficPlanned(Event):
 # ----------------------------------------------------------------------------------------------- what everybody says
 
 
+Severity = Literal["info", "warning", "error"]
+
+
 class AlertRaised(Event):
     """One sentence for a person, with the event that it stands on."""
 
     TYPE = "io.everloop.alert.raised.v1"
     name: str
-    severity: Literal["info", "warning", "error"]
+    severity: Severity
     summary: str
     details: Mapping[str, JsonValue] = {}
+
+    @classmethod
+    def about(
+        cls, event: Event, by: str, *, name: str, severity: Severity, summary: str, **details: JsonValue
+    ) -> AlertRaised:
+        """The alert `name` of the service `by` that stands on `event`; said again, it is the same."""
+        return cls(
+            id=named_id("AlertRaised", f"{by}/{name}/{event.id}"), time=event.time, model=event.model,
+            correlation_id=event.correlation_id, causation_id=event.id, name=name, severity=severity, summary=summary,
+            details=details,
+        )  # fmt: skip
 
 
 class DeadLettered(Event):

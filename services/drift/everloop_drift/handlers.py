@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from everloop import topics
-from everloop.events import AlertRaised, Episode, Event, WindowJudged, named_id
+from everloop.events import AlertRaised, Episode, Event, Severity, WindowJudged
 from everloop.runtime.room import Decider, Projection
 from everloop_drift.domain import judging
 
@@ -35,16 +35,9 @@ def announce(state: judging.State, event: Event) -> Sequence[AlertRaised]:
         f"{event.model} version {event.version}: {event.episode_kind} {event.episode} "
         f"({reason.rule} {reason.measured}, limit {reason.limit}, {reason.samples} rows)"
     )
-    alert = AlertRaised(
-        id=named_id("AlertRaised", f"drift/{name}/{event.id}"),
-        time=event.time,
-        model=event.model,
-        correlation_id=event.correlation_id,
-        causation_id=event.id,
-        name=name,
-        severity="warning" if event.episode is Episode.OPENED else "info",
-        summary=summary,
-        details={"window_start": event.start, "window_end": event.end},
+    severity: Severity = "warning" if event.episode is Episode.OPENED else "info"
+    alert = AlertRaised.about(
+        event, "drift", name=name, severity=severity, summary=summary, window_start=event.start, window_end=event.end
     )
     return (alert,)
 

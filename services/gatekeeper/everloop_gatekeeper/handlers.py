@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 from everloop import topics
-from everloop.events import AlertRaised, ChecksStarted, Event, VersionHeld, VersionRefused, named_id
+from everloop.events import AlertRaised, ChecksStarted, Event, Severity, VersionHeld, VersionRefused
 from everloop.runtime.room import Decider, Projection
 from everloop_gatekeeper import domain
 
@@ -48,20 +47,9 @@ def _named(event: VersionRefused | VersionHeld, names: Sequence[str]) -> str:
     return ", ".join(f"{name} ({why.measured}, limit {why.limit}, {why.samples} samples)" for name, why in told)
 
 
-def _alert(
-    event: Event, name: str, severity: Literal["info", "warning"], text: str, checks: Sequence[str]
-) -> AlertRaised:
-    return AlertRaised(
-        id=named_id("AlertRaised", f"gatekeeper/{name}/{event.id}"),
-        time=event.time,
-        model=event.model,
-        correlation_id=event.correlation_id,
-        causation_id=event.id,
-        name=name,
-        severity=severity,
-        summary=f"{event.model}: {text}",
-        details={"checks": list(checks)},
-    )
+def _alert(event: Event, name: str, severity: Severity, text: str, checks: Sequence[str]) -> AlertRaised:
+    summary = f"{event.model}: {text}"
+    return AlertRaised.about(event, "gatekeeper", name=name, severity=severity, summary=summary, checks=list(checks))
 
 
 PROJECTIONS: Mapping[type[Event], Projection[domain.State]] = {VersionRefused: announce, VersionHeld: announce}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from everloop import topics
 from everloop.events import (
@@ -12,11 +11,11 @@ from everloop.events import (
     Reason,
     RolloutAborted,
     RolloutStarted,
+    Severity,
     StepTaken,
     TrafficPlanned,
     VersionPromoted,
     VersionRolledBack,
-    named_id,
 )
 from everloop.runtime.room import Decider, Effect, Projection
 from everloop_rollout.domain.deciding import decide
@@ -28,8 +27,6 @@ FACTS: tuple[topics.Topic, ...] = ()
 JOURNAL = topics.ROLLOUTS
 CONSUMES = (topics.VERDICTS, topics.WINDOWS, topics.COMMANDS, topics.ROLLOUTS, topics.LOOPS, topics.CLOCK)
 PRODUCES = (topics.ROLLOUTS, topics.TRAFFIC)
-
-Severity = Literal["info", "warning", "error"]
 
 
 def traffic(state: State) -> Sequence[TrafficPlanned]:
@@ -65,11 +62,7 @@ def _because(why: Reason) -> str:
 
 
 def _alert(event: Event, name: str, severity: Severity, said: str) -> AlertRaised:
-    return AlertRaised(
-        id=named_id("AlertRaised", f"rollout/{name}/{event.id}"), time=event.time, model=event.model,
-        correlation_id=event.correlation_id, causation_id=event.id, name=name, severity=severity,
-        summary=f"{event.model}: {said}",
-    )  # fmt: skip
+    return AlertRaised.about(event, "rollout", name=name, severity=severity, summary=f"{event.model}: {said}")
 
 
 PROJECTIONS: Mapping[type[Event], Projection[State]] = {

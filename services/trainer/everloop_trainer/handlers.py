@@ -9,10 +9,10 @@ from everloop.events import (
     AlertRaised,
     Event,
     ModelVersionCreated,
+    Severity,
     TrainingFailed,
     TrainingSkipped,
     TrainingStarted,
-    named_id,
 )
 from everloop.runtime.room import Decider, Effect, Projection
 from everloop_trainer import domain
@@ -46,19 +46,8 @@ def _whole(figure: float | str | None) -> str:
     return f"{figure:.0f}" if isinstance(figure, float) else str(figure)
 
 
-def _alert(event: Event, name: str, severity: str, text: str) -> AlertRaised:
-    return AlertRaised.model_validate(
-        {
-            "id": named_id("AlertRaised", f"trainer/{name}/{event.id}"),
-            "time": event.time,
-            "model": event.model,
-            "correlation_id": event.correlation_id,
-            "causation_id": event.id,
-            "name": name,
-            "severity": severity,
-            "summary": f"{event.model}: {text}",
-        }
-    )
+def _alert(event: Event, name: str, severity: Severity, text: str) -> AlertRaised:
+    return AlertRaised.about(event, "trainer", name=name, severity=severity, summary=f"{event.model}: {text}")
 
 
 PROJECTIONS: Mapping[type[Event], Projection[domain.State]] = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID, uuid5
 
 import structlog
@@ -23,10 +23,10 @@ from everloop.events import (
     Event,
     JobEnded,
     JobOrphaned,
+    Severity,
     Tick,
     TrafficPlanned,
     TrainingStarted,
-    named_id,
 )
 from everloop.facts import Facts
 from everloop.jobs import Finished, Jobs
@@ -444,14 +444,8 @@ class ControlService(Generic[S]):
             said = f"the registry does not show {what} yet, decisions and traffic go on: {why}"
             self._alert("registry_behind", event, said, why, "warning")
 
-    def _alert(
-        self, name: str, about: Event, summary: str, error: str, severity: Literal["warning", "error"] = "error"
-    ) -> None:
-        identity = named_id("AlertRaised", f"{self.room.name}/{name}/{about.id}")
-        alert = AlertRaised(
-            id=identity, time=about.time, model=about.model, correlation_id=about.correlation_id, causation_id=about.id,
-            name=name, severity=severity, summary=summary, details={"error": error},
-        )  # fmt: skip
+    def _alert(self, name: str, about: Event, summary: str, error: str, severity: Severity = "error") -> None:
+        alert = AlertRaised.about(about, self.room.name, name=name, severity=severity, summary=summary, error=error)
         self._project(alert)
 
     def _write(self, place: Place, event: Event) -> None:
