@@ -15,11 +15,12 @@ import numpy as np
 from pydantic import JsonValue
 
 from everloop import topics
-from everloop.events import Event, LoopApplied, TrainingRequested
+from everloop.events import Event
 from everloop.local.state import Stack
 from everloop.loop import Loop
+from everloop.replay.commands import History, first_champion
 from everloop.replay.connecting import connected
-from everloop.replay.lockstep import Client, Door, LockStep, publish_on
+from everloop.replay.lockstep import Client, Door, LockStep
 from everloop.replay.rows import Labels, Rows
 from everloop.replay.watching import Follower, Said
 from everloop.runtime.journal import Validity
@@ -73,6 +74,18 @@ def rows_of(model: str, hour: int) -> Rows:
     )
 
 
+def history_of(model: str) -> Rows:
+    """What the first champion learns from: the hours before the first window."""
+    hours = [rows_of(model, hour) for hour in range(-HISTORY, 0)]
+    return Rows(
+        ids=tuple(name for one in hours for name in one.ids),
+        times=tuple(time for one in hours for time in one.times),
+        entities=tuple(card for one in hours for card in one.entities or ()),
+        features={name: tuple(value for one in hours for value in one.features[name]) for name in hours[0].features},
+        labels=tuple(label for one in hours for label in one.labels),
+    )
+
+
 @dataclass
 class Cycle:
     """The person who drives one model. `before(window)` is called in the middle of each window's rows."""
@@ -85,9 +98,12 @@ class Cycle:
     def play(self, windows: int = WINDOWS) -> None:
         """All of it."""
         lock = LockStep(self.model, self.client)
-        lock.begin(START - HISTORY * HOUR)
-        self._apply()
-        self._bootstrap(lock)
+        loop, rows, begin = (
+            Loop.from_payload({**LOOP, "model": self.model}),
+            history_of(self.model),
+            START - HISTORY * HOUR,
+        )
+        first_champion(lock, loop, History(rows, rows.labelled(HOUR_MS), begin, START), "test")
         for window in range(windows):
             rows, until = rows_of(self.model, window), START + (window + 1) * HOUR
             due, self.due = self.due, [rows.labelled(HOUR_MS)]
@@ -95,20 +111,6 @@ class Cycle:
             lock.feed(half, due)
             self.before(window)
             lock.step(until, rest)
-
-    def _apply(self) -> None:
-        loop = Loop.from_payload({**LOOP, "model": self.model})
-        applied = LoopApplied.named(self.model, START, self.model, loop=loop.to_payload(), digest="0")
-        publish_on(self.client.log, topics.LOOPS, applied)
-        self.client.quiescence.wait()
-
-    def _bootstrap(self, lock: LockStep) -> None:
-        for hour in range(-HISTORY, 0):
-            rows = rows_of(self.model, hour)
-            lock.history(rows, rows.labelled(HOUR_MS))
-        asked = TrainingRequested.named(self.model, START, self.model, by="test", bootstrap=True)
-        publish_on(self.client.log, topics.COMMANDS, asked.model_copy(update={"correlation_id": asked.id}))
-        lock.step(START)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -35,7 +35,6 @@ class Scene:
     rows: dict[str, int] = field(default_factory=dict)
     quality: dict[str, float] = field(default_factory=dict)
     scores: dict[str, tuple[str, float]] = field(default_factory=dict)
-    also: Callable[[e.Event], None] = lambda _: None
 
     def begin(self, window: int) -> None:
         """A window starts: its traffic is counted anew."""
@@ -44,7 +43,6 @@ class Scene:
 
     def hear(self, event: e.Event) -> None:
         """A decision was made."""
-        self.also(event)
         line = tell(event)
         if line is not None:
             self.say(*line)

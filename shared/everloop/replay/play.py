@@ -10,10 +10,8 @@ from itertools import count
 from typing import Final
 
 from everloop import topics
-from everloop.errors import FatalError
 from everloop.events import ClockMoved
-from everloop.replay.bootstrap import Bootstrap
-from everloop.replay.commands import apply, ask_first
+from everloop.replay.commands import History, first_champion
 from everloop.replay.course import Course
 from everloop.replay.lockstep import LockStep, publish_on
 from everloop.replay.served import Served
@@ -41,23 +39,9 @@ class Play:
     sleep: Callable[[float], None] = time.sleep
 
     def first_champion(self) -> None:
-        """The model's clock, then its rules, its history, and a version trained on it.
-
-        All labels of the history are known. Raises `FatalError` where no version comes of it.
-        """
-        log, loop, first = self.lock.client.log, self.course.loop, moment(self.course.first)
-        self.lock.begin(first)
-        apply(log, loop, first)
-        self.lock.client.quiescence.wait()
-        history = self.course.history
-        self.lock.history(history, history.labelled(0))
-        told = Bootstrap(ask_first(log, loop.model, first))
-        heard = len(self.served.events)
-        self.lock.step(moment(self.course.start))
-        for event in self.served.events[heard:]:
-            told.hear(event)
-        if told.failure or not told.ended:
-            raise FatalError(f"{loop.model}: there is no first champion: {told.failure or told.stage}")
+        """A version trained on the history, all of whose labels are known. Raises `FatalError` without one."""
+        rows, begin, end = self.course.history, moment(self.course.first), moment(self.course.start)
+        first_champion(self.lock, self.course.loop, History(rows, rows.labelled(0), begin, end), "replay")
 
     def in_lock_step(self) -> None:
         """Window after window, each when the one before is decided."""

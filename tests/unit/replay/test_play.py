@@ -10,7 +10,7 @@ from rich.console import Console
 from everloop import events as e
 from everloop import topics
 from everloop.errors import FatalError
-from everloop.replay.commands import ask_first
+from everloop.replay.commands import request
 from everloop.replay.course import Course
 from everloop.replay.lockstep import LockStep
 from everloop.replay.play import Play, Seen, moment
@@ -54,7 +54,7 @@ def test_history_without_a_first_champion_is_an_error_that_says_where_it_stands(
 
 def test_the_request_for_the_first_version_opens_a_thread_at_the_model_s_time() -> None:
     scene = a_scene()
-    asked = ask_first(scene.client.log, MODEL, NOON)
+    asked = request(scene.client.log, MODEL, NOON, by="replay", bootstrap=True)
     (record,) = Follower(scene.client.log, [topics.COMMANDS.name]).news()
     assert dict(record.headers)["ce_correlationid"] == dict(record.headers)["ce_id"] == str(asked).encode()
 
