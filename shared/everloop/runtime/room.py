@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from everloop.events import AlertRaised, ChecksStarted, Event, TrafficPlanned, TrainingStarted
 from everloop.facts import Facts
@@ -24,6 +24,13 @@ class Decide(Protocol[S_contra]):
         self, state: S_contra, cause: Event, now: datetime, rules: Loop, facts: Facts | None, /
     ) -> Event | None:
         """Say what follows from one input."""
+
+
+MOST_ATTEMPTS: Final = 12
+"""Restarts of the service count, too: a job that takes its service down with it must end. Handovers count as well, and
+one `kill -9` may cost two of them (another takes over, and gives back to who returns): so this is no small number."""
+MOST_FAILURES: Final = 2
+"""A job that failed is tried once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,16 +30,12 @@ from everloop.events import (
 )
 from everloop.facts import Facts
 from everloop.loop import Loop
-from everloop.runtime.room import Job
+from everloop.runtime.room import MOST_ATTEMPTS, MOST_FAILURES, Job
 from everloop_gatekeeper.domain.checks import Examined, all_checks, not_measured
 from everloop_gatekeeper.domain.figures import Figures
 from everloop_gatekeeper.domain.specifying import specify
 from everloop_gatekeeper.domain.state import Candidate, State, running
 
-MOST_ATTEMPTS: Final = 12
-"""Restarts of the service count, too: a job that takes its service down with it must end. Handovers count as well, and
-one `kill -9` may cost two of them (another takes over, and gives back to who returns): so this is no small number."""
-MOST_FAILURES: Final = 2
 GROWTH: Final = 0.1
 """A held version is measured again when the archive has grown by this share of its holdout."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from pydantic import ValidationError
 
@@ -30,15 +29,10 @@ from everloop.events import (
 )
 from everloop.facts import Facts
 from everloop.loop import Loop
-from everloop.runtime.room import Job
+from everloop.runtime.room import MOST_ATTEMPTS, MOST_FAILURES, Job
 from everloop_trainer.domain.causes import at_tick, open_or_defer, say
 from everloop_trainer.domain.data import specify, supply
 from everloop_trainer.domain.state import JOB_FAILED, UNPAID, State, Turn, Wanted, running
-
-MOST_ATTEMPTS: Final = 12
-"""Restarts of the service count, too: a job that takes its service down with it must end. Handovers count as well, and
-one `kill -9` may cost two of them (another takes over, and gives back to who returns): so this is no small number."""
-MOST_FAILURES: Final = 2
 
 
 def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts | None) -> Event | None:
