@@ -46,7 +46,7 @@ class Facts:
 def fold(facts: Facts, event: e.Event) -> Facts:
     """Fold one event of `archive` or `rollouts` into the facts; any other event leaves them as they are."""
     match event:
-        case e.ManifestCommitted() if not any(_same_rows(event, known) for known in facts.manifests):
+        case e.ManifestCommitted() if not any(announced(event, known) for known in facts.manifests):
             return replace(facts, manifests=(*facts.manifests, event))
         case e.RolloutStarted():
             return replace(facts, rollout_live=event.version)
@@ -60,7 +60,10 @@ def fold(facts: Facts, event: e.Event) -> Facts:
     return facts
 
 
-def _same_rows(event: e.ManifestCommitted, known: e.ManifestCommitted) -> bool:
-    """Two writers met: the rows of this file were announced before, and the first in the log counts."""
+def announced(event: e.ManifestCommitted, known: e.ManifestCommitted) -> bool:
+    """Whether two writers met: rows of this file were announced before. The first in the log counts, this one is void.
+
+    `known` is the last of the same model that counts.
+    """
     place = (event.topic, event.partition) == (known.topic, known.partition)
     return place and event.first_offset <= known.last_offset

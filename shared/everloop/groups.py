@@ -31,7 +31,7 @@ ROOMS: Final = (
     Room("ingest.door", "ingest", (), _WORLD),
     Room("ingest.route", "ingest-worker", (t.PREDICTIONS, t.LABELS), ()),
     Room("ingest.join", "ingest-worker", (t.KEYS,), ()),
-    Room("ingest.archive", "ingest-worker", (t.PREDICTIONS, t.OUTCOMES), (t.LOOPS,)),
+    Room("ingest.archive", "ingest-worker", (t.PREDICTIONS, t.OUTCOMES), (t.LOOPS, t.ARCHIVE)),
     Room("drift.windows", "drift-windows", (t.PREDICTIONS, t.OUTCOMES), (t.LOOPS, t.TRAINING)),
     Room("drift.merge", "drift-judge", (t.PARTIALS,), (t.LOOPS, t.TRAINING)),
     Room("drift.judge", "drift-judge", (t.DRIFT, t.WINDOWS), _WORLD),

@@ -110,8 +110,6 @@ def windowed_rows(log: Log, model: str) -> int:
 def carried(fold: Fold, log: Log) -> Iterator[DataService]:
     """The room on the carrier that polls."""
     service = DataService(fold, log, replica="0")
-    if isinstance(fold, WindowsFold):
-        fold.refresh = service.hear_broadcasts
     try:
         yield service
     finally:

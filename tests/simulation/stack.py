@@ -42,7 +42,7 @@ from everloop.runtime.journal import Validity
 from everloop.runtime.log import Message, Place, Record
 from everloop.runtime.memory import MemoryClient
 from everloop.runtime.room import Decider
-from everloop.simulation import Build, CrashError, Point, Process, Simulation
+from everloop.simulation import Build, CrashError, Point, Simulation
 from everloop_drift.adapters import MergeFold, WindowsFold
 from everloop_drift.handlers import decider as judge
 from everloop_gatekeeper.adapters.job import run as measure
@@ -130,14 +130,7 @@ def unsealed(event: Event) -> Event:
 def data(make: Callable[[], Fold], replica: int) -> Build:
     """Build a data room."""
 
-    def build(client: MemoryClient) -> Process:
-        fold = make()
-        service = DataService(fold, client, replica=str(replica))
-        if isinstance(fold, WindowsFold):
-            fold.refresh = service.hear_broadcasts
-        return service
-
-    return build
+    return lambda client: DataService(make(), client, replica=str(replica))
 
 
 def control(make: Callable[[], Decider[S]], work: Mapping[str, Work], replica: int) -> Build:

@@ -17,9 +17,9 @@ HEARS: Final[Mapping[str, tuple[Topic, ...]]] = {
 
 BROADCASTS: Final[Mapping[str, tuple[Topic, ...]]] = {
     "ingest.door": (topics.LOOPS, topics.CLOCK),
-    "ingest.archive": (topics.LOOPS,),
+    "ingest.archive": (topics.LOOPS, topics.ARCHIVE),
 }
-"""What every replica reads in full. Rooms read `books`, the archive also `archive`, when they are assigned."""
+"""What every replica reads in full. Rooms read `books` when they are assigned."""
 
 SAYS: Final[Mapping[str, tuple[Topic, ...]]] = {
     "ingest.door": (topics.PREDICTIONS, topics.LABELS, topics.CLOCK),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from everloop.events import Event
@@ -43,7 +43,17 @@ class Lingering(Protocol):
     """What a fold has in addition when records wait in its memory for longer than one flush."""
 
     def committable(self, positions: Mapping[Place, int]) -> dict[Place, int]:
-        """How far may be committed, of what was read up to `positions` (next offsets); asked after each flush."""
+        """How far may be committed, of what was read up to `positions` (next offsets).
+
+        Asked when all that a flush has given is acknowledged.
+        """
+
+
+@runtime_checkable
+class Curious(Protocol):
+    """What a fold has in addition when it wants to hear the broadcasts to their present end, now."""
+
+    refresh: Callable[[], object]
 
 
 def committable(fold: Fold, positions: Mapping[Place, int]) -> dict[Place, int]:
@@ -66,6 +76,8 @@ class DataService:
         self.waiting = 0
         self.broadcast = Broadcast(log, fold.broadcasts, f"{self.group}.broadcast.{replica}")
         self.consumer = log.consumer(self.group, fold.hears)
+        if isinstance(fold, Curious):
+            fold.refresh = self.hear_broadcasts
 
     def step(self, timeout_s: float = 0.0) -> bool:
         """One round: broadcasts, records, and a flush when it is time; whether there was anything to do."""

@@ -22,7 +22,7 @@ from faust.types import TP
 
 from everloop.errors import EverloopError, FatalError
 from everloop.runtime.broadcast import Broadcast
-from everloop.runtime.data import Fold, committable
+from everloop.runtime.data import Curious, Fold, committable
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
 from everloop.runtime.log import Message, Place, Record
 
@@ -131,7 +131,7 @@ class FaustCarrier:
         self.data.mkdir(parents=True, exist_ok=True)
         self.log = KafkaLog(self.address, client_id=f"{self.group}.{self.replica}")
         self.broadcast = Broadcast(self.log, self.fold.broadcasts, f"{self.group}.broadcast.{self.replica}")
-        if hasattr(self.fold, "refresh"):
+        if isinstance(self.fold, Curious):
             self.fold.refresh = self._hear_broadcasts
 
     async def _agent(self, stream: Any) -> None:  # noqa: ANN401 -- Faust types streams by their values, ours are raw bytes
@@ -175,11 +175,10 @@ class FaustCarrier:
         pending, positions = self.pending, dict(self.expected)
         pending.fresh, pending.last_s = 0, time.monotonic()
         messages = self.fold.flush()
-        ends = committable(self.fold, positions)
         await self._publish(messages)
         if pending is not self.pending:
             return  # a rebalance came in between: the next holder reads again what was not committed
-        for event in pending.release(ends):
+        for event in pending.release(committable(self.fold, positions)):
             event.ack()
         await self.app.consumer.commit()
 

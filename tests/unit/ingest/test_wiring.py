@@ -22,7 +22,7 @@ def test_the_tables_agree_with_the_registry() -> None:
     heard = {topic.name for table in (*HEARS.values(), *BROADCASTS.values()) for topic in table}
     registry = topics.TOPICS.values()
     assert said == {topic.name for topic in registry if "ingest" in topic.producers} - {topics.ALERTS.name}
-    restored = {topics.ARCHIVE.name, topics.BOOKS.name}  # read when a room is assigned, not listened to
+    restored = {topics.BOOKS.name}  # read when a room is assigned, not listened to
     assert heard | restored == {topic.name for topic in registry if "ingest" in topic.consumers}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
+from functools import reduce
 
 import pyarrow.parquet as pq
 import pytest
@@ -22,9 +23,11 @@ from everloop.events import (
     Snapshot,
 )
 from everloop.events import FileRef as Ref
-from everloop.runtime.log import Message, Place
+from everloop.facts import Facts, fold
+from everloop.runtime.log import Message, Place, Record
 from everloop.runtime.memory import MemoryClient, MemoryLog
 from everloop.simulation import Point, Simulation
+from tests.builders import a_manifest
 from tests.unit.ingest.builders import (
     MINUTE,
     NOON_MS,
@@ -72,8 +75,14 @@ EXPECTED_OUTCOMES = sorted(
 EXPECTED_PREDICTIONS = Counter([*NAMES, "b0", "b1"])
 
 
+def _counting(broker: MemoryLog, kind: str) -> list[ManifestCommitted]:
+    """The manifests that readers of the archive heed."""
+    facts = reduce(fold, said(broker, topics.ARCHIVE, ManifestCommitted), Facts())
+    return [event for event in facts.manifests if event.kind == kind]
+
+
 def _archived(broker: MemoryLog, store: MemoryStore, kind: str) -> Counter[str]:
-    manifests = [event for event in said(broker, topics.ARCHIVE, ManifestCommitted) if event.kind == kind]
+    manifests = _counting(broker, kind)
     tables = [pq.read_table(io.BytesIO(store.fetch(event.uri, event.sha256))) for event in manifests]
     assert [table.num_rows for table in tables] == [event.rows for event in manifests]
     assert sum(coverage.rows for event in manifests for coverage in event.coverage) == sum(
@@ -188,6 +197,50 @@ def test_a_record_repeated_after_a_restart_is_archived_once() -> None:
     write(log, topics.PREDICTIONS, 0, some_predictions("t1"))
     simulation.settle()
     assert _archived(simulation.broker, worker.store, "predictions") == Counter(["t0", "t1"])
+
+
+@pytest.mark.parametrize(("due", "files"), [("after", [(0, 1), (0, 2), (2, 2)]), ("before", [(0, 2), (0, 1)])])
+def test_whoever_of_two_writers_is_first_each_row_is_in_one_file_that_counts(
+    due: str, files: list[tuple[int, int]]
+) -> None:
+    """One stands still before and after it announces a file; the other has taken its place, with rows beyond it."""
+    worker, met = Worker(), list[str]()
+    simulation = Simulation({name: worker.builds()["archive"] for name in ("archive", "archive-1")})
+    log = simulation.client()
+
+    def stand_still(point: Point) -> bool:
+        first = (point.effect, point.detail) == ("publish", topics.ARCHIVE.name) and point.moment not in met
+        if first and point.moment == ("after" if met else "before"):
+            met.append(point.moment)
+            if point.moment == "before":
+                simulation.evict(point.process)
+                write(log, topics.PREDICTIONS, 0, some_predictions("t2"))
+                simulation.settle(without=point.process)
+            worker.wall.move(10 if point.moment == due else 0)
+            simulation.settle(without=point.process)
+        return False
+
+    simulation.crash = stand_still
+    apply_loop(log)
+    for name in ("t0", "t1"):
+        write(log, topics.PREDICTIONS, 0, some_predictions(name))
+    simulation.settle()
+    worker.wall.move(10)
+    simulation.settle()
+
+    assert [
+        (m.first_offset, m.last_offset) for m in said(simulation.broker, topics.ARCHIVE, ManifestCommitted)
+    ] == files
+    assert _archived(simulation.broker, worker.store, "predictions") == Counter(["t0", "t1", "t2"])
+    assert simulation.broker.offsets["everloop.ingest.archive"][Place(topics.PREDICTIONS.name, 0)] == 3
+
+
+def test_a_void_file_is_no_reason_to_leave_rows_out() -> None:
+    archive, counts = Worker().archive(), a_manifest("predictions", {0: 2})
+    record = Record(Place(topics.ARCHIVE.name, 0), 0, b"fraud", b"")
+    archive.learn(record, counts.model_copy(update={"first_offset": 0, "last_offset": 1}))
+    archive.learn(record, counts.model_copy(update={"first_offset": 0, "last_offset": 2}))
+    assert [one.last_offset for one in archive.written.values()] == [1]
 
 
 def test_a_label_finds_its_prediction_wherever_both_were_put() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -24,10 +24,11 @@ from everloop.events import (
     OutcomesJoined,
     PredictionsLogged,
 )
+from everloop.facts import announced
 from everloop.ledger import Ledger, named_rows
 from everloop.loop import Loop, Windows
 from everloop.metrics import Metrics
-from everloop.runtime.log import Log, Message, Place, Record, places_of
+from everloop.runtime.log import Log, Message, Place, Record
 from everloop_ingest.adapters.parquet import to_parquet
 from everloop_ingest.adapters.records import Wall, message, moment
 from everloop_ingest.domain import archiving
@@ -40,13 +41,14 @@ REMEMBERED_IDS: Final = 20_000
 class ArchiveFold:
     """Rows wait in memory, their offsets uncommitted, until a file of them is announced; nothing else is state.
 
-    After a crash rows are read again from the first that was not written, and those below the last offset of a
-    manifest are left out: each row is in exactly one announced file.
+    After a crash rows are read again from the first that was not written, and those up to the last offset of a manifest
+    are left out. Where two writers met, the first manifest in the log counts: a file is done when its manifest was read
+    back as one that counts, and rows that are in no other such file are written again. So each row is in exactly one.
     """
 
     name = "ingest.archive"
     hears = (topics.PREDICTIONS.name, topics.OUTCOMES.name)
-    broadcasts = (topics.LOOPS.name,)
+    broadcasts = (topics.LOOPS.name, topics.ARCHIVE.name)
 
     def __init__(
         self, store: ArtifactStore, wall: Wall, metrics: Metrics, *, linger_ms: int = LINGER_MS,
@@ -60,29 +62,32 @@ class ArchiveFold:
         self.know = know
         self.every: dict[str, timedelta] = {}
         self.batches: dict[Source, Batch] = {}
+        self.unproven: dict[Source, Batch] = {}
         self.written: dict[Source, ManifestCommitted] = {}
         self.clocks: dict[Place, dict[str, int]] = {}
         self.recent: dict[Place, OrderedDict[UUID, None]] = {}
+        self.refresh: Callable[[], object] = lambda: None
         self.ledger = Ledger(self.name, wall)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Learn from `archive` what is written, and the ids of the records before the committed offsets."""
-        self.batches, self.clocks = {}, {}
-        self.written = {}
+        self.batches, self.unproven, self.clocks = {}, {}, {}
         self.ledger.restore(log, committed)
-        for event in _archived(log):
-            if isinstance(event, ManifestCommitted):
-                self._note(event)
+        self.refresh()
         self.recent = {place: OrderedDict() for place in committed}
         starts = {place: max(0, offset - REMEMBERED_IDS) for place, offset in committed.items()}
         self._remember(log, starts, committed)
 
     def learn(self, record: Record, event: Event | None) -> None:
-        """Note how long the slices of a model are; a tombstone takes the model away."""
-        if isinstance(event, LoopApplied):
-            self.every[event.model] = Loop.from_payload(event.loop).windows.every
-        elif event is None and record.key:
-            self.every.pop(record.key.decode(errors="replace"), None)
+        """Note what is written, and how long the slices of a model are; a tombstone takes the model away."""
+        match event:
+            case ManifestCommitted():
+                self._note(event)
+                return
+            case LoopApplied():
+                self.every[event.model] = Loop.from_payload(event.loop).windows.every
+            case None if record.key:
+                self.every.pop(record.key.decode(errors="replace"), None)
         self.know(tuple(self.every))
 
     def take(self, record: Record) -> None:
@@ -105,13 +110,26 @@ class ArchiveFold:
         now = self._now()
         due = [source for source, batch in self.batches.items() if batch.due(
             now, own_clock=self._own_clock(source), linger_ms=self.linger_ms)]  # fmt: skip
-        manifests = [self._write(source, self.batches.pop(source)) for source in due]
+        self.unproven = {source: self.batches.pop(source) for source in due}
+        manifests = [self._write(source, batch) for source, batch in self.unproven.items()]
         return [*manifests, *self.ledger.messages(self._waiting())]
 
     def committable(self, positions: Mapping[Place, int]) -> dict[Place, int]:
-        """Offsets may be committed up to the first row that waits."""
+        """Offsets may be committed up to the first row that waits; what was written is read back first."""
+        if self.unproven:
+            self.refresh()
+            self._take_back()
         waiting = self._waiting()
         return {place: min(offset, waiting.get(place, offset)) for place, offset in positions.items()}
+
+    def _take_back(self) -> None:
+        """Rows of files that another writer's made void wait again, but for those that are in the other's."""
+        for source, batch in self.unproven.items():
+            known, newer = self.written.get(source), self.batches.get(source)
+            left = batch.after(known.last_offset if known else -1, newer.events if newer else ())
+            if left.events:
+                self.batches[source] = left
+        self.unproven = {}
 
     def _waiting(self) -> dict[Place, int]:
         """Offset of the first row that waits, by place."""
@@ -145,7 +163,6 @@ class ArchiveFold:
             rows=batch.rows, history_rows=batch.history_rows, coverage=coverage(batch, self._every(source.model)),
             watermark=watermark,
         )  # fmt: skip
-        self._note(event)
         self.metrics.inc("everloop_archive_files_total", kind=kind, model=source.model)
         self.metrics.inc("everloop_archive_rows_total", batch.rows, kind=kind, model=source.model)
         return message(topics.ARCHIVE, partition(source.model, topics.PARTITIONS), event, self.wall())
@@ -153,7 +170,7 @@ class ArchiveFold:
     def _note(self, event: ManifestCommitted) -> None:
         source = Source(event.topic, event.partition, event.model)
         known = self.written.get(source)
-        if known is None or event.last_offset > known.last_offset:
+        if known is None or not announced(event, known):
             self.written[source] = event
 
     def _seen(self, place: Place, identity: UUID) -> bool:
@@ -188,16 +205,6 @@ class ArchiveFold:
 
     def _now(self) -> int:
         return int(self.wall().timestamp() * 1000)
-
-
-def _archived(log: Log) -> Iterator[Event]:
-    starts = dict.fromkeys(places_of(log, [topics.ARCHIVE.name]), 0)
-    tail = log.tail()
-    tail.seek(starts)
-    for record in tail.read_to(log.ends(starts)):
-        with suppress(InvalidError):
-            yield decode(record.value, record.headers)
-    tail.close()
 
 
 def _identity(record: Record) -> UUID | None:

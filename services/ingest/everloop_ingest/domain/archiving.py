@@ -42,6 +42,13 @@ class Batch:
         self.events.append((offset, event))
         self.rows += len(event.prediction_id)
 
+    def after(self, offset: int, newer: Sequence[tuple[int, Rows]] = ()) -> Batch:
+        """What of it comes after an offset, and what is newer."""
+        left = Batch(self.since)
+        for at, event in (*((at, event) for at, event in self.events if at > offset), *newer):
+            left.add(at, event)
+        return left
+
     @property
     def first_offset(self) -> int:
         """Offset of the first record."""
