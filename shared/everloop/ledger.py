@@ -2,6 +2,9 @@
 
 Rule 14: each row is in exactly one count. Books are published before the offsets that they cover are committed, and
 start where the published ones end; a record that is read again is not entered again. `everloop books` recounts them.
+
+Where two writers met, the larger offset wins (rule 7). The topic is compacted, which keeps the *later* record of a key:
+so each replica writes under keys of its own, and what a zombie writes late replaces nothing but its own.
 """
 
 from __future__ import annotations
@@ -50,14 +53,15 @@ class Account:
 
 @dataclass
 class Ledger:
-    """The books of one room, on `books`. `wall` is used for `recordedtime` alone."""
+    """The books of one room, kept by one replica, on `books`. `wall` is used for `recordedtime` alone."""
 
     room: str
     wall: Callable[[], datetime]
+    replica: str = "0"
     accounts: dict[Place, Account] = field(default_factory=dict)
 
     def restore(self, log: Log, places: Iterable[Place]) -> None:
-        """Hold these places, with the books that were published of them last."""
+        """Hold these places, with the furthest books that any replica has published of them."""
         self.accounts = {place: Account() for place in places}
         for kept in _published(log):
             account = self.accounts.get(Place(kept.topic, kept.partition))
@@ -83,7 +87,7 @@ class Ledger:
             topic=place.topic, partition=place.partition, offset=account.offset, **account.counts,
         )  # fmt: skip
         value, headers = encode(event, source=self.room, recorded=self.wall())
-        key = f"{self.room}|{place.topic}|{place.partition}"
+        key = f"{self.room}|{place.topic}|{place.partition}|{self.replica}"
         return Message(Place(topics.BOOKS.name, place.partition), key.encode(), value, headers)
 
 

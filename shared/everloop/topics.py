@@ -137,7 +137,8 @@ DLQ = Topic(
     producers=ALL, consumers=("cli",), cleanup="time", dead_letters=False, placed_by="any", retention_ms=30 * DAY_MS,
 )  # fmt: skip
 BOOKS = Topic(
-    "everloop.books.v1", "internal: what became of each row, by room", (e.BooksKept,), "room, topic and partition",
+    "everloop.books.v1", "internal: what became of each row, by room", (e.BooksKept,),
+    "room, topic, partition and replica",
     producers=("ingest",), consumers=("ingest", "cli"), cleanup="compact", dead_letters=False, placed_by="source",
 )  # fmt: skip
 

@@ -127,10 +127,9 @@ def unsealed(event: Event) -> Event:
     return event
 
 
-def data(make: Callable[[], Fold], replica: int) -> Build:
-    """Build a data room."""
-
-    return lambda client: DataService(make(), client, replica=str(replica))
+def data(make: Callable[[str], Fold], replica: int) -> Build:
+    """Build a data room, which is told its replica."""
+    return lambda client: DataService(make(str(replica)), client, replica=str(replica))
 
 
 def control(make: Callable[[], Decider[S]], work: Mapping[str, Work], replica: int) -> Build:
@@ -142,11 +141,11 @@ def builds(replicas: int) -> dict[str, Build]:
     """Every process of the stack but serving, which the driver holds."""
     found: dict[str, Build] = {}
     for n in range(replicas):
-        found[f"route-{n}"] = data(lambda: RouteFold(wall, Metrics()), n)
-        found[f"join-{n}"] = data(lambda: JoinFold(wall, Metrics()), n)
-        found[f"archive-{n}"] = data(lambda: ArchiveFold(STORE, wall, Metrics()), n)
-        found[f"windows-{n}"] = data(lambda: WindowsFold(wall), n)
-        found[f"merge-{n}"] = data(lambda: MergeFold(wall), n)
+        found[f"route-{n}"] = data(lambda replica: RouteFold(wall, Metrics(), replica=replica), n)
+        found[f"join-{n}"] = data(lambda replica: JoinFold(wall, Metrics(), replica=replica), n)
+        found[f"archive-{n}"] = data(lambda replica: ArchiveFold(STORE, wall, Metrics(), replica=replica), n)
+        found[f"windows-{n}"] = data(lambda _: WindowsFold(wall), n)
+        found[f"merge-{n}"] = data(lambda _: MergeFold(wall), n)
         found[f"judge-{n}"] = control(judge, {}, n)
         found[f"trainer-{n}"] = control(trainer, {"TrainingStarted": trained}, n)
         found[f"gatekeeper-{n}"] = control(lambda: gatekeeper(unsealed), {"ChecksStarted": measured}, n)

@@ -66,7 +66,7 @@ class Careless(WindowsFold):
 
 @pytest.mark.parametrize("mutant", [Forgetful, Careless])
 def test_a_mutant_that_drops_rows_turns_the_check_red(mutant: type[WindowsFold]) -> None:
-    stack = Stack(instead={"windows-0": data(lambda: mutant(wall), 0)})
+    stack = Stack(instead={"windows-0": data(lambda _: mutant(wall), 0)})
     stack.bootstrap()
     stack.play(8)
 

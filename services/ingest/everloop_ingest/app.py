@@ -29,11 +29,13 @@ def now() -> datetime:
 
 def folds(settings: Settings, health: Health) -> tuple[Fold, ...]:
     """Give the rooms of the worker, for whatever carries them."""
-    metrics = health.metrics
+    metrics, replica = health.metrics, settings.replica
     archive = ArchiveFold(
-        FolderStore(settings.artifacts), now, metrics, linger_ms=int(settings.linger_s * 1000), know=metrics.know
-    )
-    return (RouteFold(now, metrics), JoinFold(now, metrics, most=settings.remembered), archive)
+        FolderStore(settings.artifacts), now, metrics, linger_ms=int(settings.linger_s * 1000), know=metrics.know,
+        replica=replica,
+    )  # fmt: skip
+    join = JoinFold(now, metrics, most=settings.remembered, replica=replica)
+    return (RouteFold(now, metrics, replica=replica), join, archive)
 
 
 def worker(settings: Settings) -> int:

@@ -52,7 +52,7 @@ class ArchiveFold:
 
     def __init__(
         self, store: ArtifactStore, wall: Wall, metrics: Metrics, *, linger_ms: int = LINGER_MS,
-        know: Callable[[Sequence[str]], None] = lambda _: None,
+        know: Callable[[Sequence[str]], None] = lambda _: None, replica: str = "0",
     ) -> None:  # fmt: skip
         """`wall` says when rows have waited long enough, and `recordedtime`; `know` hears the models of `loops`."""
         self.store = store
@@ -67,7 +67,7 @@ class ArchiveFold:
         self.clocks: dict[Place, dict[str, int]] = {}
         self.recent: dict[Place, OrderedDict[UUID, None]] = {}
         self.refresh: Callable[[], object] = lambda: None
-        self.ledger = Ledger(self.name, wall)
+        self.ledger = Ledger(self.name, wall, replica)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Learn from `archive` what is written, and the ids of the records before the committed offsets."""

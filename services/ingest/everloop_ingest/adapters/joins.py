@@ -34,14 +34,14 @@ class JoinFold:
     hears = (topics.KEYS.name,)
     broadcasts: tuple[str, ...] = ()
 
-    def __init__(self, wall: Wall, metrics: Metrics, *, most: int = MOST_REMEMBERED) -> None:
+    def __init__(self, wall: Wall, metrics: Metrics, *, most: int = MOST_REMEMBERED, replica: str = "0") -> None:
         """`wall` is used for `recordedtime` alone; `most` predictions are remembered per partition."""
         self.wall = wall
         self.metrics = metrics
         self.most = most
         self.parts: dict[Place, _Part] = {}
         self.said: list[Message] = []
-        self.ledger = Ledger(self.name, wall)
+        self.ledger = Ledger(self.name, wall, replica)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Fold these partitions up to the committed offsets."""

@@ -30,14 +30,14 @@ class RouteFold:
     hears = (topics.PREDICTIONS.name, topics.LABELS.name)
     broadcasts: tuple[str, ...] = ()
 
-    def __init__(self, wall: Wall, metrics: Metrics) -> None:
+    def __init__(self, wall: Wall, metrics: Metrics, *, replica: str = "0") -> None:
         """`wall` is used for `recordedtime` alone."""
         self.wall = wall
         self.metrics = metrics
         self.partitions = topics.KEYS.partitions
         self.said: list[Message] = []
         self.beats: dict[Place, tuple[str, dict[str, int]]] = {}
-        self.ledger = Ledger(self.name, wall)
+        self.ledger = Ledger(self.name, wall, replica)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Nothing is kept but the books: what was not committed is routed again, under the same ids."""
