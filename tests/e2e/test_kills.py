@@ -86,7 +86,7 @@ def two_at_once(processes: Processes, model: str) -> Plan:
 
 
 def zombies(processes: Processes, model: str) -> Plan:
-    """Whoever decides or folds stands still past its session, and goes on when another has taken its place."""
+    """Whoever decides or folds stands still past its session, and goes on when another has its place; doors, too."""
     holder, still = partial(partial, processes.stand_holder_still), partial(partial, processes.stand_still)
     on = {
         ("TurnOpened", SECOND): holder("drift-judge", model),
@@ -94,7 +94,8 @@ def zombies(processes: Processes, model: str) -> Plan:
         ("ChecksStarted", SECOND): holder("gatekeeper", model),
         ("RolloutStarted", FIRST): holder("rollout", model),
     }
-    return Plan(model, on, amid={0: still("drift-windows"), 2: still("ingest-worker"), 5: still("drift-windows-1")})
+    amid = {0: still("drift-windows"), 2: still("ingest-worker"), 5: still("drift-windows-1")}
+    return Plan(model, on, {3: still("ingest"), 7: still("serving")}, amid)
 
 
 @pytest.fixture(scope="session")
