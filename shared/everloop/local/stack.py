@@ -25,7 +25,6 @@ class Service:
     module: str
     port: int
     arguments: tuple[str, ...] = ()
-    registry: bool = False
     signs: bool = False
 
 
@@ -34,9 +33,9 @@ SERVICES = (
     Service("ingest-worker", "everloop_ingest", 18001, ("worker",)),
     Service("drift-windows", "everloop_drift", 18002, ("windows",)),
     Service("drift-judge", "everloop_drift", 18003, ("judge",)),
-    Service("trainer", "everloop_trainer", 18004, registry=True),
-    Service("gatekeeper", "everloop_gatekeeper", 18005, registry=True, signs=True),
-    Service("rollout", "everloop_rollout", 18006, registry=True),
+    Service("trainer", "everloop_trainer", 18004),
+    Service("gatekeeper", "everloop_gatekeeper", 18005, signs=True),
+    Service("rollout", "everloop_rollout", 18006),
     Service("serving", "everloop_serving", 18007),
 )
 INFRASTRUCTURE_PORTS = {"broker": 19092, "controller": 19093, "mlflow": 15000}
@@ -153,7 +152,7 @@ def _service(replica: Replica, var: Var, python: str, common: Mapping[str, str],
         log_path=var.log(replica.name),
         port=port,
         ready=f"http://{LOOPBACK}:{port}/readyz",
-        depends_on=("topics", "mlflow") if service.registry else ("topics",),
+        depends_on=("topics",),  # not on MLflow: it displays decisions, and nobody waits for it
     )
 
 

@@ -74,8 +74,8 @@ def test_an_existing_broker_is_not_started() -> None:
 
 def test_only_some_and_what_they_depend_on() -> None:
     plan = a_plan(only=frozenset({"trainer"}))
-    assert [spec.name for spec in plan.processes] == ["broker", "topics", "mlflow", "trainer"]
-    assert set(needed_ports(plan)) == {"broker", "controller", "mlflow", "trainer"}
+    assert [spec.name for spec in plan.processes] == ["broker", "topics", "trainer"]
+    assert set(needed_ports(plan)) == {"broker", "controller", "trainer"}
     assert set(needed_ports(a_plan(only=frozenset({"mlflow"})))) == {"mlflow"}
 
 
