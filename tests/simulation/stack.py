@@ -26,11 +26,14 @@ from everloop.events import (
     HeartbeatSent,
     LabelsLogged,
     LoopApplied,
+    ModelVersionCreated,
     PredictionsLogged,
     SignedVerdict,
     TrafficPlanned,
     TrainingRequested,
     TrainingSpec,
+    VersionPromoted,
+    VersionRolledBack,
 )
 from everloop.jobs import InlineJobs, Work
 from everloop.loop import Loop
@@ -41,7 +44,7 @@ from everloop.runtime.data import DataService, Fold
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Message, Place, Record
 from everloop.runtime.memory import MemoryClient
-from everloop.runtime.room import Decider
+from everloop.runtime.room import Decider, Effect
 from everloop.simulation import Build, CrashError, Point, Simulation
 from everloop_drift.adapters import MergeFold, WindowsFold
 from everloop_drift.handlers import decider as judge
@@ -122,6 +125,27 @@ def publish(client: MemoryClient, topic: topics.Topic, event: Event, number: int
     client.publish([Message(place, event.model.encode(), value, headers)])
 
 
+@dataclass
+class Shown:
+    """What a registry outside shows: it outlives every process."""
+
+    champions: dict[str, str] = field(default_factory=dict)
+    versions: set[str] = field(default_factory=set)
+
+    def show(self, event: Event) -> None:
+        """Take note of a version or of a champion."""
+        match event:
+            case ModelVersionCreated():
+                self.versions.add(event.version)
+            case VersionPromoted() | VersionRolledBack():
+                self.champions[event.model] = event.verdict.version
+
+    @property
+    def effects(self) -> Mapping[type[Event], Effect]:
+        """What the control services let follow."""
+        return dict.fromkeys((ModelVersionCreated, VersionPromoted, VersionRolledBack), self.show)
+
+
 def unsealed(event: Event) -> Event:
     """Signatures have tests of their own; here no key is asked for."""
     return event
@@ -137,7 +161,7 @@ def control(make: Callable[[], Decider[S]], work: Mapping[str, Work], replica: i
     return lambda client: ControlService(make(), client, InlineJobs(work), replica=str(replica), wall=wall)
 
 
-def builds(replicas: int) -> dict[str, Build]:
+def builds(replicas: int, shown: Shown) -> dict[str, Build]:
     """Every process of the stack but serving, which the driver holds."""
     found: dict[str, Build] = {}
     for n in range(replicas):
@@ -147,9 +171,9 @@ def builds(replicas: int) -> dict[str, Build]:
         found[f"windows-{n}"] = data(lambda _: WindowsFold(wall), n)
         found[f"merge-{n}"] = data(lambda _: MergeFold(wall), n)
         found[f"judge-{n}"] = control(judge, {}, n)
-        found[f"trainer-{n}"] = control(trainer, {"TrainingStarted": trained}, n)
+        found[f"trainer-{n}"] = control(lambda: trainer(shown.effects), {"TrainingStarted": trained}, n)
         found[f"gatekeeper-{n}"] = control(lambda: gatekeeper(unsealed), {"ChecksStarted": measured}, n)
-        found[f"rollout-{n}"] = control(rollout, {}, n)
+        found[f"rollout-{n}"] = control(lambda: rollout(shown.effects), {}, n)
     return found
 
 
@@ -164,13 +188,14 @@ class Stack:
     instead: Mapping[str, Build] = field(default_factory=dict)
     loop: Mapping[str, JsonValue] = field(default_factory=lambda: LOOP)
     score: FetchScorer = fetch_scorer
+    shown: Shown = field(default_factory=Shown)
     window: int = 0
     rounds: int = 0
     due: list[LabelsLogged] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Start, set the clock, apply the loop."""
-        processes = {**builds(self.replicas), **self.instead}
+        processes = {**builds(self.replicas, self.shown), **self.instead}
         self.simulation = Simulation(processes, seed=self.seed)
         self.simulation.crash = lambda point: self.faults(self.simulation, point)
         self.simulation.broker.now_ms = round(START.timestamp() * 1000)

@@ -61,6 +61,7 @@ def survive(undisturbed: Stack, todo: set[Name], told: str) -> None:
 
     assert len(stack.simulation.crashes) == len(asked) - len(todo), told
     assert stack.decisions() == undisturbed.decisions(), told
+    assert stack.shown == undisturbed.shown, told
     assert not repeated(stack), told
     assert not unbalanced(stack.simulation), told
     assert not lost(stack.simulation), told

@@ -14,7 +14,7 @@ from everloop.simulation import Process
 from everloop_drift.adapters import WindowsFold
 from everloop_drift.domain.slices import Partition
 from tests.simulation.books import archived_twice, lost, unbalanced, unread
-from tests.simulation.stack import JOURNALS, MODEL, Stack, builds
+from tests.simulation.stack import JOURNALS, MODEL, Shown, Stack, builds
 
 
 def test_reading_all_again_from_the_start_decides_nothing() -> None:
@@ -85,7 +85,7 @@ def _fresh(stack: Stack, name: str) -> Process:
     copy = type(broker)(broker.counts)
     copy.records = {place: list(records) for place, records in broker.records.items()}
     copy.offsets = {group: dict(offsets) for group, offsets in broker.offsets.items()}
-    process = builds(1)[name](MemoryClient(copy, lambda *_: None))
+    process = builds(1, Shown())[name](MemoryClient(copy, lambda *_: None))
     process.step()
     return process
 
