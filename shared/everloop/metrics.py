@@ -53,7 +53,7 @@ LABELS: Final[Mapping[Label, frozenset[str]]] = {
     "reason": frozenset({
         "null_value", "malformed", "shape", "unknown_type", "conflicting_duplicate", "handler_failed", "horizon",
         "backlog", "broker", "unknown_model", "misplaced", "model_stopped", "too_large", "no_champion",
-        "digest_mismatch", "other",
+        "digest_mismatch", "starting", "other",
     }),
     "kind": frozenset({"predictions", "labels", "outcomes", "inputs", "bootstrap", "training", "checks"}),
     "route": frozenset({

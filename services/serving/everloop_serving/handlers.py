@@ -61,6 +61,10 @@ class UnknownModelError(LookupError):
     """Nobody has applied a loop of this name."""
 
 
+class StartingError(LookupError):
+    """What is applied was not read to its end yet, or the model's first plan waits for its models to be warm."""
+
+
 class NoChampionError(LookupError):
     """The model has no champion yet."""
 
@@ -107,6 +111,7 @@ class Server:
         self.group: Final = f"everloop.{NAME}.broadcast.{replica}"
         self.partitions: Final = log.partitions(topics.PREDICTIONS.name)
         self.loops: set[str] = set()
+        self.heard = False
         self.plans: Final[dict[str, p.Plans]] = {}
         self.live: Final[dict[str, Live]] = {}
         self.refused: int = 0
@@ -132,6 +137,7 @@ class Server:
         news = self.broadcast.news()
         for found, event in news:
             self._hear(found, event)
+        self.heard = True
         changed = [self._settle(model) for model in sorted(self.plans)]
         if self.awaits(unserved_only=False) is None:
             self.broadcast.commit()
@@ -260,14 +266,20 @@ class Server:
         return answers
 
     def score(self, model: str, rows: Rows, now: datetime) -> tuple[list[Answer], list[Message]]:
-        """The answers, and what is still to be published. Raises `UnknownModelError`, `NoChampionError`."""
+        """The answers, and what is still to be published. Raises the `LookupError`s above."""
         live = self.live.get(model)
         if live is None:
-            raise NoChampionError(model) if model in self.loops or model in self.plans else UnknownModelError(model)
+            raise self._missing(model)
         request = Request(live, rows, round(self.wall().timestamp() * _MS))
         events = request.run(now)
         self._count(model, request)
         return request.answers, [self._message(self._place(event), event.prediction_id[0], event) for event in events]
+
+    def _missing(self, model: str) -> LookupError:
+        """Why nothing can be served: whoever has not read `loops` to its end knows of no model that there is none."""
+        if not self.heard or self.plans.get(model, p.Plans()).waiting:
+            return StartingError(model)
+        return NoChampionError(model) if model in self.loops or model in self.plans else UnknownModelError(model)
 
     def _place(self, event: PredictionsLogged) -> Place:
         return Place(topics.PREDICTIONS.name, partition(event.prediction_id[0], self.partitions))

@@ -17,6 +17,7 @@ from everloop.http import service_app
 from everloop.metrics import Metrics
 from everloop.runtime.log import Message
 from everloop.runtime.memory import MemoryClient, MemoryLog
+from everloop_ingest.adapters.beats import Beater
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import BacklogError, Limits, Publisher
 from tests.unit.ingest.builders import NOON_MS, FakeWall, places, said
@@ -174,6 +175,19 @@ def test_an_unknown_model_is_not_found_and_makes_no_metric(house: House) -> None
     assert _first(house.predictions(_with(COLUMNS, model="evil"))) == (404, "model", "unknown_model")
     assert b"evil" not in house.metrics.render()
     assert house.labels(_with(LABELS, model="evil")).status_code == 404
+
+
+def test_before_it_knows_what_is_applied_the_door_asks_to_be_asked_again() -> None:
+    metrics, wall = Metrics(), FakeWall()
+    broker = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()})
+    beater = Beater(broker.client(), replica="0", wall=wall, metrics=metrics)
+    app = service_app("ingest", metrics=metrics, ready=lambda: None)
+    add_routes(app, Door(Publisher(broker.client(), metrics, Limits(gather_s=0)), beater.models, wall, metrics))
+    with TestClient(app) as client:
+        asked = client.post("/v1/predictions", json=COLUMNS)
+        assert (*_first(asked), asked.headers["Retry-After"]) == (503, "model", "starting", "1")
+        beater.step()
+        assert _first(client.post("/v1/predictions", json=COLUMNS)) == (404, "model", "unknown_model")
 
 
 def test_a_number_that_no_float_holds_is_no_error_of_ours(house: House) -> None:

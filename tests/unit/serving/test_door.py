@@ -132,6 +132,15 @@ def test_unknown_models_are_404_and_models_without_a_champion_503(front: Front) 
     assert answer.json()["errors"][0]["rule"] == "no_champion"
 
 
+def test_before_it_has_read_what_is_applied_it_asks_to_be_asked_again() -> None:
+    front = Front()
+    answer = front.http.post(PATH, json={"columns": {"amount": [1]}})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json()["errors"][0]["rule"] == "starting"
+    front.stand.server.step()
+    assert front.http.post(PATH, json={"columns": {"amount": [1]}}).status_code == 404
+
+
 def test_an_unknown_wish_is_refused(front: Front) -> None:
     answer = front.http.post(PATH, json={"columns": {"amount": [1]}}, headers={"Everloop-Wait": "forever"})
     assert answer.status_code == 400

@@ -10,7 +10,7 @@ from everloop import events as e
 from everloop import topics
 from everloop.runtime.log import places_of
 from everloop.signing import PrivateKey, generate, sign_verdict
-from everloop_serving.handlers import NoChampionError
+from everloop_serving.handlers import StartingError
 from tests.builders import NOON
 from tests.unit.serving.builders import Broken, Stand, a_plan, a_verdict, an_arm, some_rows
 
@@ -46,7 +46,7 @@ def test_it_is_not_ready_while_the_first_champion_is_loading() -> None:
     stand.shelf.loading = {"1"}
     stand.hear(a_plan(1))
     assert stand.server.awaits() == "the models of fraud for epoch 1"
-    with pytest.raises(NoChampionError):
+    with pytest.raises(StartingError):
         stand.server.predict("fraud", some_rows(), NOON)
 
 

@@ -6,13 +6,16 @@ import pytest
 
 from everloop import events as e
 from everloop.runtime.memory import MemoryLog
-from everloop_serving.handlers import NoChampionError, UnknownModelError
+from everloop_serving.handlers import NoChampionError, StartingError, UnknownModelError
 from tests.builders import NOON
 from tests.unit.serving.builders import Broken, Constant, Stand, a_digest, a_plan, some_rows
 
 
 def test_before_the_first_champion_nobody_answers() -> None:
     stand = Stand()
+    with pytest.raises(StartingError):
+        stand.server.predict("fraud", some_rows(), NOON)
+    stand.server.step()
     with pytest.raises(UnknownModelError):
         stand.server.predict("fraud", some_rows(), NOON)
     stand.say(e.LoopApplied.named("loop", NOON, "fraud", loop={}, digest=""))

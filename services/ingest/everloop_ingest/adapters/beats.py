@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import structlog
@@ -36,6 +36,7 @@ class Beater:
         self.metrics = metrics
         self.sleep = sleep
         self.world = World()
+        self.heard = False
         self.last = Written()
         self.broadcast = Broadcast(
             log, (topics.LOOPS.name, topics.CLOCK.name), f"everloop.ingest.door.broadcast.{replica}"
@@ -46,6 +47,7 @@ class Beater:
         news = self.broadcast.news()
         for record, event in news:
             self.world.learn(record, event)
+        self.heard = True
         self.metrics.know(self.world.loops)
         wrote = self._write()
         self.broadcast.commit()
@@ -56,6 +58,10 @@ class Beater:
     def close(self) -> None:
         """Let go of the reader."""
         self.broadcast.tail.close()
+
+    def models(self) -> Collection[str] | None:
+        """Whose loop files are applied; None before `loops` was read to its end."""
+        return self.world.loops if self.heard else None
 
     @property
     def own_clocks(self) -> dict[str, int]:

@@ -33,10 +33,10 @@ RETRY_AFTER_S: Final = "1"
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What the routes need. `models` are those of `loops`, asked for at each request."""
+    """What the routes need. `models` are those of `loops`, asked for at each request; None before it was read."""
 
     publisher: Publisher
-    models: Callable[[], Collection[str]]
+    models: Callable[[], Collection[str] | None]
     wall: Wall
     metrics: Metrics
 
@@ -104,8 +104,16 @@ async def _accept(
 
 async def _judge(request: Request, door: Door, read: Callable[[dict[str, object], Stamp], Judged]) -> Judged:
     body = await read_json(request, ANY)
-    model = body.get("model")
-    if isinstance(model, str) and model not in door.models():
+    model, models = body.get("model"), door.models()
+    if models is None:
+        refuse(
+            503,
+            "model",
+            "starting",
+            "it has just started and reads what is applied; try again",
+            Retry_After=RETRY_AFTER_S,
+        )
+    if isinstance(model, str) and model not in models:
         refuse(404, "model", "unknown_model", "apply its loop file first: everloop apply loops/NAME.yaml")
     return read(body, Stamp(await _name(request, model), door.wall()))
 

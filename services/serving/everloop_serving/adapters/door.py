@@ -17,7 +17,7 @@ from everloop.runtime.log import Message
 from everloop.tokens import Tokens
 from everloop_serving.adapters.bodies import BODY, BodyError, ByColumns, ByRows
 from everloop_serving.adapters.outbox import Outbox
-from everloop_serving.handlers import Answer, NoChampionError, Server, UnknownModelError
+from everloop_serving.handlers import Answer, NoChampionError, Server, StartingError, UnknownModelError
 
 LARGEST_BODY: Final = 4 * 1024 * 1024
 LARGEST_RECORD: Final = 7 * 1024 * 1024
@@ -25,6 +25,7 @@ LARGEST_RECORD: Final = 7 * 1024 * 1024
 WAIT: Final = "everloop-wait"
 LOGGED: Final = "logged"
 RETRY_S: Final = "5"
+SOON_S: Final = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Door:
             refuse(422, "body", "whole_body", str(error))
         except UnknownModelError:
             refuse(404, "model", "unknown_model", "apply its loop file first: everloop apply LOOP")
+        except StartingError:
+            refuse(503, "model", "starting", "it has just started; try again", Retry_After=SOON_S)
         except NoChampionError:
             fix = "the model has no champion yet; `everloop bootstrap` makes the first one, then try again"
             refuse(503, "model", "no_champion", fix, Retry_After=RETRY_S)
