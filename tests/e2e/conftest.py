@@ -1,4 +1,4 @@
-"""One whole stack for all tests here: real broker, MLflow, every service as a process, two of all but the doors."""
+"""One whole stack for all tests here: real broker, MLflow, every service as a process, two of each that decides."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from everloop.local.stack import Options
 from everloop.local.state import Stack
 from tests.e2e.faults import Processes
 
-REPLICAS = {"trainer": 2, "gatekeeper": 2, "rollout": 2, "drift-judge": 2, "drift-windows": 2, "ingest-worker": 2}
+JUDGES = {"trainer": 2, "gatekeeper": 2, "rollout": 2, "drift-judge": 2}
+FOLDERS = {"drift-windows": 2, "ingest-worker": 2}
+"""Only in the soak, where they stand still as zombies: a zombie needs another that takes its place."""
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """As `everloop up --ports auto --replicas trainer=2 …`; stopped at the end."""
     var = Var(tmp_path_factory.mktemp("stack"))
-    options = Options(var.root, sys.executable, replicas=REPLICAS)
+    soak = any(item.get_closest_marker("soak") for item in request.session.items)
+    options = Options(var.root, sys.executable, replicas=JUDGES | (FOLDERS if soak else {}))
     plan = make_plan(var, Wish(options, cache_directory(os.environ), ports={}, auto=True), lambda *_: None)
     found = start(var, plan, limit_seconds=180, show=lambda _: None)
     try:

@@ -1,7 +1,7 @@
 """`kill -9` on the real stack, in the middle of a turn: the loop ends in the same decisions, once each, books balanced.
 
-Each run is a model of its own on one stack, in which each service that decides or folds has two replicas. What a run is
-compared with is a run that nobody disturbed.
+Each run is a model of its own on one stack, in which each service that decides has two replicas, in the soak also each
+that folds. What a run is compared with is a run that nobody disturbed.
 """
 
 from __future__ import annotations
