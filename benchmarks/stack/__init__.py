@@ -1,0 +1,1 @@
+"""How long the stack of this machine takes to be there."""
