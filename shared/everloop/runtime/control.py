@@ -118,9 +118,11 @@ class ControlService(Generic[S]):
         for record, event in news:
             self.world.learn(record, event)
         self._take_over()
+        ended = self.jobs.finished()
+        if records or news or ended:
+            self._catch_up()
         for record in records:
             self._deliver(record)
-        ended = self.jobs.finished()
         for finished in ended:
             self._job_ended(finished)
         ticked = self._ticks()
@@ -155,8 +157,8 @@ class ControlService(Generic[S]):
             self.reactor.hold(self._journal(number))
         self._seek()
         done = self.log.committed(f"everloop.{self.room.name}", map(self._journal, mine))
+        self._catch_up()
         for number in mine:
-            self._sync(number)
             held = self.held[number]
             held.undone = {o: event for o, event in held.undone.items() if o >= done[self._journal(number)]}
             self._claim_orphans(number)
@@ -187,10 +189,18 @@ class ControlService(Generic[S]):
 
     # ------------------------------------------------------------------------------------------- the journal rule
 
-    def _sync(self, number: int) -> None:
-        """Fold the own journal up to an end that is asked for now."""
+    def _catch_up(self) -> None:
+        """Fold the own journal up to an end that is asked for now: once for all inputs of a round, which have come.
+
+        What somebody else writes meanwhile makes our own record void, and then it is decided again.
+        """
+        ends = self.log.ends(map(self._journal, self.held))
+        for place, end in ends.items():
+            self._read_to(place.partition, end)
+
+    def _read_to(self, number: int, end: int) -> None:
+        """Fold one partition of the own journal up to `end` (exclusive)."""
         place, held = self._journal(number), self.held[number]
-        end = self.log.ends([place])[place]
         if end <= held.position:
             return
         for record in self.tail.read_to({place: end}):
@@ -227,7 +237,6 @@ class ControlService(Generic[S]):
             return False
         said = False
         while True:
-            self._sync(number)
             journal = self.held[number].models.setdefault(cause.model, ModelJournal(self.room.initial()))
             if journal.stopped or cause.id in journal.answered:
                 break
@@ -243,7 +252,8 @@ class ControlService(Generic[S]):
             if event is None:
                 break
             sealed = self.room.seal(event.model_copy(update={"sequence": journal.sequence + 1}))
-            self._write(self._journal(number), sealed)
+            offset = self._write(self._journal(number), sealed)
+            self._read_to(number, offset + 1)
             self._tell(sealed)
             said = True
         self._start_jobs(number)
@@ -299,7 +309,7 @@ class ControlService(Generic[S]):
     def _react(self, record: Record) -> None:
         """What follows from a valid record of the own journal in the log; a repeat changes nothing."""
         number = record.place.partition
-        self._sync(number)
+        self._read_to(number, record.offset + 1)
         undone = self.held[number].undone.pop(record.offset, None)
         if undone is None:
             return
@@ -448,9 +458,10 @@ class ControlService(Generic[S]):
         alert = AlertRaised.about(about, self.room.name, name=name, severity=severity, summary=summary, error=error)
         self._project(alert)
 
-    def _write(self, place: Place, event: Event) -> None:
+    def _write(self, place: Place, event: Event) -> int:
+        """Its offset, once it is acknowledged."""
         value, headers = encode(event, source=self.room.name, recorded=self.wall())
-        self.log.publish([Message(place, event.model.encode(), value, headers)])
+        return self.log.publish([Message(place, event.model.encode(), value, headers)])[0]
 
 
 def _text(raw: bytes | None) -> str | None:
