@@ -65,7 +65,7 @@ def collected(store: Store, benchmarks: Sequence[Benchmark]) -> list[Figure]:
 
 
 def write(root: Path, store: Store, benchmarks: Sequence[Benchmark]) -> Path:
-    """Fill the page of the repository `root` anew; where a figure is missing, the list alone, and raise `UsageError`."""
+    """Fill the page of the repository `root`. Raises `UsageError` where a figure is missing; the list is new then."""
     path = root / PAGE
     path.write_text(filled(path.read_text("utf-8"), LIST, list_of(benchmarks)), "utf-8")
     content = figures_of(collected(store, benchmarks), store.machine())

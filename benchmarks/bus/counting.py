@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 
 from everloop.codec import decode
 from everloop.events import Event, PredictionsLogged
-from everloop.local.topics_admin import Wanted
 from everloop.runtime.log import Log, Message, Place, Record
-from everloop.topics import Topic
 
 PARTITIONS: Final = 4
-ROWS: Final = Topic(
-    "bench.rows.v1", "scored requests", (PredictionsLogged,), "any", producers=(), consumers=(), cleanup="time",
-    dead_letters=False,
-)  # fmt: skip
-COUNTS: Final = Topic(
-    "bench.counts.v1", "rows by partition, with the offset seen", (), "partition", producers=(), consumers=(),
-    cleanup="compact", dead_letters=False,
-)  # fmt: skip
-TOPICS: Final[tuple[Wanted, ...]] = (ROWS, COUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """A topic that a benchmark needs beside those of the registry."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+ROWS: Final = More("bench.rows.v1", PARTITIONS)
+"""Scored requests."""
+COUNTS: Final = More("bench.counts.v1", PARTITIONS, {"cleanup.policy": "compact"})
+"""Rows by partition, with the offset that was seen; the peer of `journal` writes its decisions here."""
+TOPICS: Final = (ROWS, COUNTS)
 
 
 class CountingFold:
