@@ -46,11 +46,11 @@ def figures_of(figures: Sequence[Figure], machine: Mapping[str, object]) -> str:
     rows = (
         (
             f"`{one.name}`", one.unit, spread(one.ours, one.ours_all), spread(one.peer, one.peer_all), times(one),
-            also(one, ", "), f"{one.at:%Y-%m-%d}, {one.commit}, {one.busy:.0f} %",
+            also(one, ", "), f"{one.at:%Y-%m-%d}, {one.busy:.0f} %",
         )
         for one in figures
     )  # fmt: skip
-    names = ("name", "unit", "ours", "peer", "ratio", "also", "measured on, at commit, others' load")
+    names = ("name", "unit", "ours", "peer", "ratio", "also", "measured on, others' load")
     return f"Machine: {head(machine)}.\n\n{table(names, rows)}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks.bus import dispatch, journal
+from benchmarks.bus import decode, dispatch, journal
 from benchmarks.figures import Benchmark
 from benchmarks.loop import overhead
 from benchmarks.stack import up
@@ -20,6 +20,14 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
         peer_name="a bare aiokafka loop",
         note="The peer reads the same records with the same client library, parses them with orjson, and publishes and "
         "commits as ours does. It checks no contract, and Faust's tasks per record are not in it.",
+    ),
+    Benchmark(
+        "bus.decode", "records/CPU-s", "more",
+        "the same records decoded by the contract, from memory: what no carrier of single records can be faster than",
+        decode.measure,
+        peer_name="orjson alone",
+        note="The peer parses the value and knows nothing of it. Ours also reads the envelope from the headers, and "
+        "checks every name, type and length.",
     ),
     Benchmark(
         "bus.journal", "decisions/CPU-s", "more",

@@ -1,4 +1,4 @@
-"""What carrying records costs: the dispatch rule of data services, the journal rule of control services.
+"""What carrying records costs: the dispatch rule of data services, the journal rule of control services, the contract.
 
-Each of the four processes under test is a module that is run by itself; `dispatch` and `journal` start and watch them.
+`dispatch` and `journal` start and watch the processes under test, each of which is a module of its own.
 """

@@ -5,10 +5,12 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from benchmarks.bus import decode as decode_alone
 from benchmarks.bus import dispatch, journal
 from benchmarks.bus.compared import compared, in_turn
 from benchmarks.bus.counting import COUNTS, PARTITIONS, ROWS, CountingFold
 from benchmarks.children import Usage
+from benchmarks.figures import Size
 from everloop import topics
 from everloop.codec import decode
 from everloop.events import PredictionsLogged, WindowJudged
@@ -56,6 +58,11 @@ def test_each_window_of_the_load_leads_to_one_decision() -> None:
     said = [validity.accept(record) for place in places for record in broker.records[place]]
     assert len([one for one in said if isinstance(one, WindowJudged)]) == 3 * len(journal.MODELS)
     assert {place.partition for place in places if broker.records[place]} == set(range(topics.PARTITIONS))
+
+
+def test_decoding_gives_a_rate_for_the_contract_and_one_for_the_parser() -> None:
+    found = decode_alone.measure(Size(quick=True), lambda _: None)
+    assert (len(found.ours), len(found.peer)) == (1, 1)
 
 
 def test_ours_and_the_peer_go_first_in_turn() -> None:
