@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import orjson
 from pydantic import ValidationError
@@ -17,9 +18,12 @@ from everloop.errors import InvalidError
 from everloop.events import ENVELOPE, TYPES, Event, PredictionsLogged, named_id
 from everloop.logs import strip
 
+E = TypeVar("E", bound=Event)
 Headers = tuple[tuple[str, bytes], ...]
 STRUCTURED = b"application/cloudevents+json"
 JSON = b"application/json"
+ARROW = b"application/vnd.apache.arrow.stream"
+"""Rows in Arrow's form, which `everloop.rows` reads; here they are no JSON."""
 SPEC = b"1.0"
 LONGEST_KEY = 64
 SEQUENCE_DIGITS = 12
@@ -52,11 +56,25 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
     last = dict(headers)
     structured = last.get("content-type", b"").startswith(STRUCTURED)
     attributes, data = _structured(value) if structured else _binary(value, last)
-    if not attributes and isinstance(data.get("prediction_id"), str):
+    if not structured and not attributes and isinstance(data.get("prediction_id"), str):
         attributes, data = plain_prediction(data)
+    kind = type_of(attributes)
+    return build(kind, attributes, data)
+
+
+def type_of(attributes: Mapping[str, str]) -> type[Event]:
+    """The class of the event that these attributes name. Raises `InvalidError` (`unknown_type`)."""
     kind = TYPES.get(attributes.get("type", ""))
     if kind is None:
         raise InvalidError("unknown_type", "ce_type is missing or names no event of this version; see docs/events.md")
+    return kind
+
+
+def build(kind: type[E], attributes: Mapping[str, str], data: Mapping[str, object]) -> E:
+    """The event of these attributes and data. Raises `InvalidError` (`shape`)."""
+    if not ENVELOPE.isdisjoint(data):
+        twice = ", ".join(sorted(ENVELOPE & data.keys()))
+        raise InvalidError("shape", f"{kind.TYPE}: {twice}: said by attributes, which the data does not repeat")
     try:
         return kind.model_validate({**data, **_envelope(attributes)})
     except ValidationError as error:
@@ -70,9 +88,11 @@ def plain_prediction(row: Mapping[str, object]) -> tuple[dict[str, str], dict[st
     with one value; `time` in ms since 1970, or ISO 8601 with a time zone. Its id comes from model and prediction id, so
     a row that is sent again is known. Raises `InvalidError` (`shape`) for a time or a model that is none.
     """
-    model, moment = row.get("model"), _moment(row.get("time"))
+    model, moment = row.get("model"), moment_of(row.get("time"))
     if not isinstance(model, str) or not model:
         raise InvalidError("shape", "a plain row names its `model`, in text")
+    if "times" in row:
+        raise InvalidError("shape", "a plain row has a `time`, and no `times`")
     attributes = {
         "id": str(named_id(PredictionsLogged.__name__, f"{model}/{row['prediction_id']}")),
         "type": PredictionsLogged.TYPE, "subject": model, "time": _text(moment),
@@ -134,14 +154,16 @@ def _column(key: str, value: object) -> object:
     return {name: cell if (key, name) == ("shadow", "version") else [cell] for name, cell in value.items()}
 
 
-def _moment(value: object) -> datetime:
-    moment = None
+def moment_of(value: object) -> datetime:
+    """The time of a plain row: ms since 1970, or ISO 8601 with a time zone. Raises `InvalidError` (`shape`)."""
+    moment: datetime | None = None
     with suppress(ValueError, OverflowError, OSError):
         if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
+            said = datetime.fromisoformat(value)
+            moment = said.astimezone(UTC) if said.tzinfo else None
         elif isinstance(value, int) and not isinstance(value, bool):
             moment = datetime.fromtimestamp(value / 1000, UTC)
-    if moment is None or moment.tzinfo is None:
+    if moment is None:
         raise InvalidError("shape", "`time` of a plain row is ms since 1970, or ISO 8601 with a time zone")
     return moment
 

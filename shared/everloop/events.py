@@ -8,13 +8,23 @@ Times of rows are integer milliseconds since 1970 (UTC); times of decisions are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    JsonValue,
+    Strict,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from everloop.profile import Profile
 
@@ -23,8 +33,38 @@ EVERY_MODEL = "*"
 NAMESPACE = UUID("6f8a2f0e-6c0b-5f0d-9d57-3a5f6e1f7c11")
 """Root of the ids that are computed from names instead of causes."""
 
-Millis = Annotated[int, Field(ge=0)]
+MOST_ROWS: Final = 100_000
+"""Rows of one prediction record, in whatever form: what a lane can count well within a second."""
+MOST_FEATURES: Final = 2_000
+"""Features of one prediction record, as at the front door."""
+LATEST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: beyond it no `datetime` can say what time it is."""
+
+Millis = Annotated[int, Field(ge=0, le=LATEST_MS, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Unread:
+    """Any JSON, not looked at: what a feature's value is worth is for the sketch to count, and never costs its row."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.any_schema()
+
+
+Number = Annotated[float, Strict()]
+"""A JSON number: no truth value, no text that spells one."""
+Raw = Annotated[JsonValue, _Unread()]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Refuse what UTC cannot say: the first and the last hours of the calendar in another time zone."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("time_out_of_range", "lies outside the years 1 to 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Value(BaseModel):
@@ -41,7 +81,7 @@ class Event(Value):
     """Whether it carries values of producers. Then `repr` shows the envelope alone: they are nobody's to log."""
 
     id: UUID
-    time: AwareDatetime
+    time: Moment
     model: str
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
@@ -115,11 +155,15 @@ class ShadowScores(Value):
     """What a shadow version said about the same rows."""
 
     version: str
-    score: tuple[float | None, ...]
+    score: tuple[Number | None, ...]
 
 
 class PredictionsLogged(Event):
-    """One scored request of 1..N rows of one version and one arm, as columns of equal length."""
+    """One scored request of 1..N rows of one version and one arm, as columns of equal length.
+
+    `everloop.rows` reads the same without building one: whoever changes a field here changes it there. A property test
+    holds the two together.
+    """
 
     TYPE = "io.everloop.predictions.logged.v1"
     HIDDEN = True
@@ -127,14 +171,14 @@ class PredictionsLogged(Event):
     version: str | None = None
     digest: str | None = None
     arm: str | None = None
-    epoch: int | None = None
-    prediction_id: tuple[str, ...]
+    epoch: Annotated[int, Strict()] | None = None
+    prediction_id: Annotated[tuple[str, ...], Field(max_length=MOST_ROWS)]
     times: tuple[Millis, ...]
     entity_id: tuple[str, ...] | None = None
-    features: Mapping[str, tuple[float | str | bool | None, ...]]
-    score: tuple[float | None, ...] | None = None
-    label: tuple[float | None, ...] | None = None
-    latency_ms: tuple[float | None, ...] | None = None
+    features: Annotated[Mapping[str, tuple[Raw, ...]], Field(max_length=MOST_FEATURES)]
+    score: tuple[Number | None, ...] | None = None
+    label: tuple[Number | None, ...] | None = None
+    latency_ms: tuple[Number | None, ...] | None = None
     status: tuple[Literal["ok", "error"], ...] | None = None
     shadow: ShadowScores | None = None
 

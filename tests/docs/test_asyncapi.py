@@ -29,7 +29,7 @@ EVERY_EVENT = pytest.mark.parametrize("name", TYPES)
 EVERY_DRAFT = pytest.mark.parametrize("draft", DRAFTS)
 SAME_IN_BOTH_DRAFTS = {
     "$ref", "additionalProperties", "allOf", "anyOf", "const", "default", "description", "enum", "format", "items",
-    "maximum", "minimum", "pattern", "properties", "required", "title", "type",
+    "maxItems", "maxProperties", "maximum", "minimum", "pattern", "properties", "required", "title", "type",
 }  # fmt: skip
 
 

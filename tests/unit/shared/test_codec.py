@@ -176,7 +176,15 @@ def test_an_attribute_that_we_need_and_that_is_missing_has_the_wrong_shape(attri
 
 @pytest.mark.parametrize(
     ("attribute", "text"),
-    [("id", "42"), ("time", "2026-01-05T12:00:00"), ("time", "yesterday"), ("sequence", "x"), ("causationid", "-")],
+    [
+        ("id", "42"),
+        ("time", "2026-01-05T12:00:00"),
+        ("time", "yesterday"),
+        ("time", "0001-01-01T00:00:00+23:59"),
+        ("time", "9999-12-31T23:59:59-00:01"),
+        ("sequence", "x"),
+        ("causationid", "-"),
+    ],
 )
 def test_an_attribute_of_another_form_has_the_wrong_shape(attribute: str, text: str) -> None:
     assert refused(orjson.dumps(LABELS), headers(**{attribute: text})).reason == "shape"
@@ -184,6 +192,44 @@ def test_an_attribute_of_another_form_has_the_wrong_shape(attribute: str, text: 
 
 def test_an_unknown_field_is_refused() -> None:
     assert refused(orjson.dumps({**LABELS, "note": "x"}), headers()).reason == "shape"
+
+
+@pytest.mark.parametrize("name", ["id", "time", "model", "sequence", "correlation_id", "causation_id"])
+def test_what_attributes_say_the_data_does_not_repeat(name: str) -> None:
+    error = refused(orjson.dumps({**LABELS, name: None}), headers())
+    assert (error.reason, name in str(error)) == ("shape", True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"times": ["5"]}, "times.0: int_type"),
+        ({"times": [5.0]}, "times.0: int_type"),
+        ({"times": [True]}, "times.0: int_type"),
+        ({"times": [-1]}, "times.0: greater_than_equal"),
+        ({"times": [253_402_300_800_000]}, "times.0: less_than_equal"),
+        ({"epoch": "5"}, "epoch: int_type"),
+        ({"score": ["0.5"]}, "score.0: float_type"),
+        ({"label": [True]}, "label.0: float_type"),
+        ({"latency_ms": ["3"]}, "latency_ms.0: float_type"),
+        ({"shadow": {"version": "2", "score": [False]}}, "shadow.score.0: float_type"),
+        ({"features": {str(number): [1] for number in range(2_001)}}, "features: too_long"),
+        ({"prediction_id": ["a"] * 100_001}, "prediction_id: too_long"),
+    ],
+)
+def test_the_contract_of_rows_guesses_nothing(changed: dict[str, object], said: str) -> None:
+    rows = {"prediction_id": ["a"], "times": [1], "features": {"x": [1]}, **changed}
+    error = refused(orjson.dumps(rows), headers(type=PredictionsLogged.TYPE))
+    assert error.reason == "shape"
+    assert said in str(error)
+
+
+def test_a_value_of_a_feature_may_be_any_json_and_does_not_cost_its_row() -> None:
+    strange = [1, "x", True, None, [1, {"a": []}], {"b": 1}]
+    rows = {"prediction_id": list("abcdef"), "times": [1] * 6, "features": {"x": strange}}
+    event = decode(orjson.dumps(rows), headers(type=PredictionsLogged.TYPE))
+    assert isinstance(event, PredictionsLogged)
+    assert event.features["x"] == tuple(strange)
 
 
 def test_columns_of_unequal_length_are_refused() -> None:
@@ -259,7 +305,8 @@ def test_a_plain_row_that_comes_again_has_the_same_id() -> None:
     [
         {"time": None}, {"time": "2026-01-05T13:00:00"}, {"time": "noon"}, {"time": True}, {"time": 10**18},
         {"time": -1}, {"model": None}, {"model": ""}, {"features": [1]}, {"shadow": "8"}, {"score": CANARY},
-        {"sequence": 3}, {"id": "x", CANARY[:4]: 1}, {"features": None},
+        {"sequence": 3}, {"id": "x"}, {CANARY[:4]: 1}, {"features": None}, {"times": 5},
+        {"time": "0001-01-01T00:00:00+23:59"}, {"label": True}, {"score": "0.5"}, {"latency_ms": "3"},
     ],
     ids=str,
 )  # fmt: skip
@@ -267,6 +314,10 @@ def test_a_plain_row_that_is_wrong_is_refused_without_its_values(changed: dict[s
     error = refused(plain(**changed), PLAIN_JSON)
     assert error.reason == "shape"
     assert CANARY not in str(error)
+
+
+def test_a_plain_row_inside_structured_mode_is_no_event() -> None:
+    assert refused(orjson.dumps({"data": PLAIN}), STRUCTURED).reason == "unknown_type"
 
 
 def test_a_plain_object_without_a_prediction_is_no_row() -> None:

@@ -11,11 +11,10 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.events import MOST_FEATURES, LabelsLogged, PredictionsLogged
 
 T = TypeVar("T")
 MOST_ROWS: Final = 10_000
-MOST_FEATURES: Final = 2_000
 EARLIEST_MS: Final = int(datetime(1975, 1, 1, tzinfo=UTC).timestamp() * 1000)
 """A replay brings rows of any past; seconds that were meant as milliseconds lie in January 1970."""
 LATEST_MS: Final = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
