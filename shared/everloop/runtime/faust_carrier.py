@@ -24,7 +24,7 @@ from everloop.errors import EverloopError, FatalError
 from everloop.runtime.broadcast import Broadcast
 from everloop.runtime.data import Curious, Fold, committable
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
-from everloop.runtime.log import Message, Place, Record
+from everloop.runtime.log import Message, Place, Record, headers_of
 
 EXIT_RESTART = 70
 IDLE_S = 0.05
@@ -153,7 +153,7 @@ class FaustCarrier:
             return  # of an assignment that has ended, or folded before: it comes again where it belongs
         headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
         appended = int((message.timestamp or 0) * 1000)
-        self.fold.take(Record(place, message.offset, message.key, message.value, tuple(headers), appended))
+        self.fold.take(Record(place, message.offset, message.key, message.value, headers_of(headers), appended))
         self.expected[place] = message.offset + 1
         self.pending.add(place, event, time.monotonic())
 

@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from everloop.errors import FatalError
-from everloop.runtime.log import Assignment, Consumer, Message, Place, Record, Tail
+from everloop.runtime.log import Assignment, Consumer, Message, Place, Record, Tail, headers_of
 
 ACKNOWLEDGE_S = 30.0
 READ_S = 30.0
@@ -256,4 +256,4 @@ def _partition(place: Place) -> TopicPartition:
 
 def _record(found: object) -> Record:
     r = found
-    return Record(Place(r.topic, r.partition), r.offset, r.key, r.value, tuple(r.headers), r.timestamp)  # type: ignore[attr-defined]  # untyped
+    return Record(Place(r.topic, r.partition), r.offset, r.key, r.value, headers_of(r.headers), r.timestamp)  # type: ignore[attr-defined]  # untyped

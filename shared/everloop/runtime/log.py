@@ -103,6 +103,11 @@ class Log(Protocol):
         """Join a group. All topics must have the same number of partitions: they are assigned together."""
 
 
+def headers_of(found: Iterable[tuple[str, bytes | None]]) -> Headers:
+    """Headers as Kafka has them; one without a value, which any producer may send, says nothing."""
+    return tuple((name, raw or b"") for name, raw in found)
+
+
 def places_of(log: Log, topics: Iterable[str]) -> list[Place]:
     """All partitions of these topics."""
     return [Place(topic, partition) for topic in topics for partition in range(log.partitions(topic))]
