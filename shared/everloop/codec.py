@@ -62,6 +62,14 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
     return build(kind, attributes, data)
 
 
+def binary_attributes(headers: Mapping[str, bytes]) -> dict[str, str]:
+    """What the `ce_` headers say, by name. Raises `InvalidError` (`malformed`) where one is not UTF-8."""
+    try:
+        return {name[3:]: text.decode() for name, text in headers.items() if name.startswith("ce_")}
+    except UnicodeDecodeError:
+        raise InvalidError("malformed", "a ce_ header is not UTF-8") from None
+
+
 def type_of(attributes: Mapping[str, str]) -> type[Event]:
     """The class of the event that these attributes name. Raises `InvalidError` (`unknown_type`)."""
     kind = TYPES.get(attributes.get("type", ""))
@@ -78,7 +86,7 @@ def build(kind: type[E], attributes: Mapping[str, str], data: Mapping[str, objec
     try:
         return kind.model_validate({**data, **_envelope(attributes)})
     except ValidationError as error:
-        raise InvalidError("shape", f"{kind.TYPE}: {explain(error)}") from None
+        raise InvalidError("shape", f"{kind.TYPE or 'event'}: {explain(error)}") from None
 
 
 def plain_prediction(row: Mapping[str, object]) -> tuple[dict[str, str], dict[str, object]]:
@@ -124,11 +132,7 @@ def loads(value: bytes) -> dict[str, object]:
 
 
 def _binary(value: bytes, headers: Mapping[str, bytes]) -> tuple[dict[str, str], dict[str, object]]:
-    named = {name[3:]: text for name, text in headers.items() if name.startswith("ce_")}
-    try:
-        return {name: text.decode() for name, text in named.items()}, loads(value)
-    except UnicodeDecodeError:
-        raise InvalidError("malformed", "a ce_ header is not UTF-8") from None
+    return binary_attributes(headers), loads(value)
 
 
 def _structured(value: bytes) -> tuple[dict[str, str], dict[str, object]]:

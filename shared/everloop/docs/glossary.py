@@ -49,7 +49,7 @@ GLOSSARY: Final[Mapping[str, str]] = {
     "times": "event time per row",
     "entity_id": "whom each row is about; sticks to one arm. Without it the prediction id does",
     "features": "kind by name of the feature: `numeric` or `categorical`",
-    "PredictionsLogged.features": "one column per feature: numbers, texts, booleans, null; any other value is malformed",
+    "PredictionsLogged.features": "one column per feature: numbers, texts, booleans, null; any other is malformed",
     "score": "one score per row, null where scoring failed",
     "ArmWindow.score": "the scores, binned as a column",
     "Profile.score": "scores of out-of-time rows, never of training rows",
