@@ -15,14 +15,16 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from everloop import topics
-from everloop.codec import STRUCTURED, decode, encode, loads
+from everloop.codec import ARROW, STRUCTURED, decode, encode, loads
 from everloop.errors import InvalidError
-from everloop.events import EVERY_MODEL, BooksKept, HeartbeatPassed, HeartbeatSent
+from everloop.events import EVERY_MODEL, MOST_ROWS, BooksKept, HeartbeatPassed, HeartbeatSent
+from everloop.rows.stream import batches
 from everloop.runtime.log import Log, Message, Place, Record, places_of
 
 Count = Literal["counted", "history", "late", "duplicate", "quarantined"]
 COUNTS: tuple[Count, ...] = ("counted", "history", "late", "duplicate", "quarantined")
 EPOCH = datetime.fromtimestamp(0, UTC)
+HEARTBEATS = frozenset({HeartbeatSent.TYPE, HeartbeatPassed.TYPE})
 
 
 class Entry(NamedTuple):
@@ -94,20 +96,35 @@ class Ledger:
 def named_rows(record: Record) -> int:
     """Rows of a record that leads to nothing, readable or not: as many as ids it names in a list, else one.
 
-    A heartbeat has none. For a readable record of rows this is the length of its columns.
+    An Arrow stream names as many as its batches say, up to what a record may have. A heartbeat has none. For a readable
+    record of rows this is the length of its columns.
     """
-    headers = dict(record.headers)
+    headers = {name: raw or b"" for name, raw in record.headers}
+    content = headers.get("content-type", b"")
+    if content.startswith(ARROW):
+        return 0 if _is_heartbeat(headers) else _streamed_rows(record.value or b"")
     try:
         whole = loads(record.value or b"")
     except InvalidError:
         whole = {}
-    structured = headers.get("content-type", b"").startswith(STRUCTURED)
-    kind = whole.get("type") if structured else headers.get("ce_type", b"").decode(errors="replace")
+    structured = content.startswith(STRUCTURED)
     data = whole.get("data") if structured else whole
-    if kind in {HeartbeatSent.TYPE, HeartbeatPassed.TYPE}:
+    if whole.get("type") in HEARTBEATS if structured else _is_heartbeat(headers):
         return 0
     ids = data.get("prediction_id") if isinstance(data, dict) else None
     return len(ids) if isinstance(ids, list) else 1
+
+
+def _is_heartbeat(headers: Mapping[str, bytes]) -> bool:
+    return headers.get("ce_type", b"").decode(errors="replace") in HEARTBEATS
+
+
+def _streamed_rows(stream: bytes) -> int:
+    try:
+        rows = sum(batch.rows for batch in batches(stream))
+    except InvalidError:
+        return 1
+    return rows if rows <= MOST_ROWS else 1
 
 
 def _published(log: Log) -> Iterable[BooksKept]:

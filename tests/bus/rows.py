@@ -27,6 +27,7 @@ from everloop.events import (
 from everloop.loop import Loop
 from everloop.metrics import Metrics
 from everloop.profile import build_profile
+from everloop.rows import rows_of, write_rows
 from everloop.runtime.data import DataService, Fold
 from everloop.runtime.log import Log, Message, Place, places_of
 from everloop_drift.adapters import WindowsFold
@@ -153,32 +154,43 @@ class RowsSuite:
         for number, key in enumerate(keys):
             place, record = Place(topics.PREDICTIONS.name, number), a_record(model, f"columns-{number}")
             value, headers = encode(record, source="test", recorded=START)
+            arrow = write_rows(rows_of(a_record(model, f"arrow-{number}")), source="test", now=START)
             log.publish([
                 Message(place, key, plain_row(model, f"plain-{number}"), JSON),
                 Message(place, key, plain_row(model, f"bare-{number}")),
                 Message(place, key, value, headers),
+                Message(place, key, *arrow),
+                Message(place, key, *arrow),
                 Message(place, key, structured(a_record(model, f"whole-{number}")), STRUCTURED),
                 Message(place, key, structured(a_record(model, f"whole-{number}")), STRUCTURED),
             ])  # fmt: skip
         with carried(PolledWindows(wall), self.client()) as service:
-            run_room(service, lambda: windowed_rows(log, model) == len(keys) * 6)
-        assert windowed_rows(log, model) == len(keys) * 6, "1 + 1 + 2 + 2, and the repeat is known"
+            run_room(service, lambda: windowed_rows(log, model) == len(keys) * 8)
+        assert windowed_rows(log, model) == len(keys) * 8, "1 + 1 + 2 + 2 + 2, and the repeats are known"
 
     def test_a_plain_row_goes_to_the_join_and_a_broken_one_to_the_dead_letters(self) -> None:
         log, model = self.client(), self.fresh_model()
         place = Place(topics.PREDICTIONS.name, 1)
         name, broken = f"{model}-plain", orjson.dumps({"model": model, "prediction_id": "x", "time": "noon"})
-        offset = log.publish([Message(place, None, broken, JSON), Message(place, None, plain_row(model, name), JSON)])[
-            0
-        ]
+        value, headers = write_rows(rows_of(a_record(model, name)), source="test", now=START)
+        offset, _, torn, _ = log.publish([
+            Message(place, None, broken, JSON),
+            Message(place, None, plain_row(model, name), JSON),
+            Message(place, None, value[:-20], headers),
+            Message(place, None, value, headers),
+        ])  # fmt: skip
 
         def routed() -> list[KeysRouted]:
             return [one for one in events(log, topics.KEYS) if isinstance(one, KeysRouted) and one.model == model]
 
         with carried(RouteFold(wall, Metrics()), self.client()) as service:
-            run_room(service, lambda: bool(routed()))
-        assert [(one.prediction_id, one.version, one.score) for one in routed()] == [((name,), "1", (0.25,))]
-        letters = [one for one in events(log, topics.DLQ) if isinstance(one, DeadLettered)]
-        assert [(one.reason, one.offset) for one in letters if (one.topic, one.partition) == place][-1:] == [
-            ("shape", offset)
+            run_room(service, lambda: len({name for one in routed() for name in one.prediction_id}) == 3)
+        found = [
+            (row, score) for one in routed() for row, score in zip(one.prediction_id, one.score or (), strict=True)
         ]
+        assert {one.version for one in routed()} == {"1"}
+        assert sorted(found) == [(name, 0.25), (f"{name}-0", 0.25), (f"{name}-1", 0.75)]
+        letters = [one for one in events(log, topics.DLQ) if isinstance(one, DeadLettered)]
+        assert [(one.reason, one.offset) for one in letters if (one.topic, one.partition) == place][-2:] == [
+            ("shape", offset), ("malformed", torn),
+        ]  # fmt: skip

@@ -19,13 +19,13 @@ from everloop.events import (
     ModelVersionCreated,
     OutcomesJoined,
     PartialSaved,
-    PredictionsLogged,
     WindowClosed,
 )
 from everloop.ledger import named_rows
 from everloop.loop import Loop
 from everloop.metrics import Metrics
 from everloop.profile import Profile
+from everloop.rows import Rows, read_record
 from everloop.runtime.log import Log, Message, Place, Record, places_of
 from everloop.sketch import ArmSums, LabelledScores, Sketch
 from everloop_drift.domain.merging import Merge
@@ -98,7 +98,7 @@ class WindowsFold:
         """Fold one record of a held place."""
         part = self.parts[record.place]
         try:
-            event = decode(record.value, record.headers)
+            event = read_record(record.value, record.headers)
         except InvalidError:
             part.account(record.offset, quarantined=named_rows(record))
         else:
@@ -116,14 +116,14 @@ class WindowsFold:
             self._expire(place, part)
         return messages
 
-    def _take(self, part: Partition, event: Event, record: Record) -> None:
+    def _take(self, part: Partition, event: Rows | Event, record: Record) -> None:
         offset = record.offset
         match event:
             case HeartbeatSent() | HeartbeatPassed():
                 part.beat(event.clocks, offset)
-            case PredictionsLogged() if event.source == "bootstrap":
+            case Rows() if event.source == "bootstrap":
                 part.account(offset, history=len(event.prediction_id))
-            case PredictionsLogged():
+            case Rows():
                 loop, profiles = self._rules(event.model, str(event.version))
                 if loop is None or str(event.version) not in profiles:
                     part.account(offset, quarantined=len(event.prediction_id))
@@ -214,7 +214,7 @@ class WindowsFold:
         tail.seek({place: max(0, offset - REMEMBERED_IDS) for place, offset in committed.items()})
         for record in tail.read_to(committed):
             try:
-                self.parts[record.place].seen(decode(record.value, record.headers).id)
+                self.parts[record.place].seen(str(read_record(record.value, record.headers).id))
             except InvalidError:
                 continue
         tail.close()

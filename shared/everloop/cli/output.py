@@ -53,7 +53,10 @@ def as_value(heard: Heard) -> Mapping[str, object]:
     record, event = heard.record, heard.event
     place = {"topic": heard.topic, "partition": record.place.partition, "offset": record.offset}
     envelope = event.model_dump(mode="json", include=set(ENVELOPE))
-    data = event.model_dump(mode="json", exclude=set(ENVELOPE))
+    try:
+        data = event.model_dump(mode="json", exclude=set(ENVELOPE))
+    except ValueError:  # a value of a feature is nested deeper than JSON is written
+        data = event.model_dump(mode="json", exclude={*ENVELOPE, "features"})
     return {**place, "appended_ms": record.appended_ms, "type": event.TYPE, **envelope, "data": data}
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from everloop import topics
-from everloop.codec import decode
+from everloop.codec import ARROW
 from everloop.errors import InvalidError
 from everloop.events import PredictionsLogged
+from everloop.rows import read_event
 from everloop.runtime.log import Log, Place, Record, places_of
 from everloop.story.served import one_row
 
@@ -25,14 +26,15 @@ def find_prediction(
 ) -> tuple[PredictionsLogged | None, int]:
     """The newest record with this row (of `model`, if given), cut down to it; and how many records were looked through.
 
-    `seen` is told after each chunk. A record is decoded only when the id stands in its bytes.
+    `seen` is told after each chunk. A record is decoded only when the id stands in its bytes; in an Arrow stream it may
+    stand compressed.
     """
     spellings = {json.dumps(name)[1:-1].encode(), json.dumps(name, ensure_ascii=False)[1:-1].encode()}
     looked = 0
     for chunk in _backwards(log, most):
         looked += len(chunk)
         for record in sorted(chunk, key=lambda one: (one.appended_ms, one.place, one.offset), reverse=True):
-            if any(spelling in (record.value or b"") for spelling in spellings):
+            if _is_arrow(record) or any(spelling in (record.value or b"") for spelling in spellings):
                 row = _row(record, name)
                 if row is not None and model in {None, row.model}:
                     return row, looked
@@ -40,9 +42,13 @@ def find_prediction(
     return None, looked
 
 
+def _is_arrow(record: Record) -> bool:
+    return dict(record.headers).get("content-type", b"").startswith(ARROW)
+
+
 def _row(record: Record, name: str) -> PredictionsLogged | None:
     try:
-        event = decode(record.value, record.headers)
+        event = read_event(record.value, record.headers)
     except InvalidError:
         return None
     return one_row(event, name) if isinstance(event, PredictionsLogged) else None

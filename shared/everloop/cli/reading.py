@@ -12,6 +12,7 @@ from everloop.buckets import partition
 from everloop.codec import decode
 from everloop.errors import InvalidError, UsageError
 from everloop.events import ClockMoved, Event, LoopApplied
+from everloop.rows import read_event
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Log, Place, Record, places_of
 
@@ -103,7 +104,7 @@ class Reader:
         if topics.TOPICS[record.place.topic].journal:
             return self.validity.setdefault(record.place, Validity()).accept(record)
         try:
-            return decode(record.value, record.headers)
+            return read_event(record.value, record.headers)
         except InvalidError:
             return None
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everloop import topics
-from everloop.codec import decode
 from everloop.errors import InvalidError
-from everloop.events import Event, LabelsLogged, PredictionsLogged
+from everloop.events import Event, LabelsLogged
 from everloop.replay.watching import JOURNALS, Follower
+from everloop.rows import Rows, read_record
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Log, Place
 
@@ -18,7 +18,7 @@ from everloop.runtime.log import Log, Place
 class History:
     """Everything that a summary is computed from, of one model."""
 
-    predictions: tuple[PredictionsLogged, ...]
+    predictions: tuple[Rows, ...]
     labels: tuple[LabelsLogged, ...]
     journals: tuple[Event, ...]
     """Valid records of `drift`, `training`, `verdicts`, `rollouts`; in order within each journal."""
@@ -26,23 +26,23 @@ class History:
 
 def read_history(log: Log, model: str) -> History:
     """Read the topics from their start to an end that is asked for now."""
-    events = [event for event in (*_plain(log), *_valid(log)) if event.model == model]
+    rows = [found for found in _plain(log) if found.model == model]
     return History(
-        predictions=tuple(event for event in events if isinstance(event, PredictionsLogged)),
-        labels=tuple(event for event in events if isinstance(event, LabelsLogged)),
-        journals=tuple(e for e in events if not isinstance(e, PredictionsLogged | LabelsLogged)),
+        predictions=tuple(found for found in rows if isinstance(found, Rows)),
+        labels=tuple(found for found in rows if isinstance(found, LabelsLogged)),
+        journals=tuple(event for event in _valid(log) if event.model == model),
     )
 
 
-def _plain(log: Log) -> Iterator[Event]:
+def _plain(log: Log) -> Iterator[Rows | LabelsLogged]:
     follower = Follower(log, [topics.PREDICTIONS.name, topics.LABELS.name])
     for record in follower.news():
         try:
-            event = decode(record.value, record.headers)
+            found = read_record(record.value, record.headers)
         except InvalidError:
             continue
-        if isinstance(event, PredictionsLogged | LabelsLogged):
-            yield event
+        if isinstance(found, Rows | LabelsLogged):
+            yield found
     follower.close()
 
 

@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.events import LabelsLogged
+from everloop.rows import Rows, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,16 @@ class Row:
     label: float | None
 
 
-def join(predictions: Iterable[PredictionsLogged], labels: Iterable[LabelsLogged]) -> list[Row]:
+def join(predictions: Iterable[Rows], labels: Iterable[LabelsLogged]) -> list[Row]:
     """Rows that serving scored, each id once (the first in the log), with the label of the last `labelled_at`."""
     truth = _truth(labels)
     rows: dict[str, Row] = {}
-    for event in predictions:
-        if event.source != "serving" or event.score is None:
+    for record in predictions:
+        if record.source != "serving" or record.score is None:
             continue
-        for name, time, score in zip(event.prediction_id, event.times, event.score, strict=True):
+        for name, time, score in zip(record.prediction_id, record.times, listed(record.score), strict=True):
             if score is not None:
-                rows.setdefault(name, Row(time, str(event.version), score, truth.get(name)))
+                rows.setdefault(name, Row(time, str(record.version), score, truth.get(name)))
     return list(rows.values())
 
 

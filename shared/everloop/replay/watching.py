@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from everloop import events as e
 from everloop import topics
-from everloop.codec import loads
 from everloop.errors import InvalidError
+from everloop.rows import Rows, listed, read_record
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Log, Place, Record, places_of
 
@@ -110,33 +110,14 @@ class Predictions:
         return [place for place, clocks in self.clocks.items() if clocks.get(model, -1) < at_least]
 
     def _note(self, record: Record) -> None:
-        headers = dict(record.headers)
         try:
-            data = loads(record.value or b"")
+            found = read_record(record.value, record.headers)
         except InvalidError:
             return
-        match headers.get("ce_type", b"").decode():
-            case e.HeartbeatSent.TYPE:
-                self._beat(record.place, data)
-            case e.PredictionsLogged.TYPE:
-                self._rows(headers.get("ce_subject", b"").decode(), data)
-
-    def _beat(self, place: Place, data: Mapping[str, object]) -> None:
-        clocks = data.get("clocks")
-        known = self.clocks[place]
-        for model, now in clocks.items() if isinstance(clocks, dict) else ():
-            known[model] = max(int(now), known.get(model, -1))
-
-    def _rows(self, model: str, data: Mapping[str, object]) -> None:
-        ids = data.get("prediction_id")
-        if not isinstance(ids, list):
-            return
-        self.missing.difference_update(ids)
-        scores = data.get("score")
-        version, arm = data.get("version"), data.get("arm")
-        said = scores if isinstance(scores, list) else [None] * len(ids)
-        self.listen(Said(model, _text(version), _text(arm), tuple(ids), tuple(said)))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+        if isinstance(found, e.HeartbeatSent):
+            known = self.clocks[record.place]
+            known.update({model: max(now, known.get(model, -1)) for model, now in found.clocks.items()})
+        elif isinstance(found, Rows):
+            self.missing.difference_update(found.prediction_id)
+            said = [None] * len(found) if found.score is None else listed(found.score)
+            self.listen(Said(found.model, found.version, found.arm, tuple(found.prediction_id), tuple(said)))

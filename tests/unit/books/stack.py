@@ -12,6 +12,7 @@ from everloop import topics
 from everloop.buckets import partition
 from everloop.codec import encode
 from everloop.loop import Loop
+from everloop.rows import rows_of, write_rows
 from everloop.runtime.data import DataService
 from everloop.runtime.log import Message, Place
 from everloop.runtime.memory import MemoryClient
@@ -47,6 +48,12 @@ def rows(name: str, *ids: str, at: int = START, **more: object) -> e.Predictions
     return e.PredictionsLogged.named(
         name, NOON, "fraud", prediction_id=ids, times=(at,) * len(ids), features={"amount": (1.0,) * len(ids)}, **given
     )
+
+
+def in_arrow(log: MemoryClient, number: int, event: e.PredictionsLogged, cut: int = 0) -> None:
+    """The rows of an event as an Arrow stream, without so many of its last bytes."""
+    value, headers = write_rows(rows_of(event), source="test", now=NOON)
+    log.publish([Message(Place(topics.PREDICTIONS.name, number), b"k", value[: len(value) - cut], headers)])
 
 
 def labels(name: str, *ids: str, model: str = "fraud") -> e.LabelsLogged:
@@ -87,12 +94,14 @@ def beat(log: MemoryClient, at: int) -> None:
 
 
 def tell(log: MemoryClient) -> None:
-    """First part: 15 good rows on `predictions/0` and `/1`, 3 of history, and their labels, some of them twice."""
+    """First part: 15 good rows on `predictions/0` and `/1`, 4 in Arrow on `/3`, 3 of history, labels; some twice."""
     begin(log)
     beat(log, START)
     write(log, topics.PREDICTIONS, 0, rows("r1", *map(str, range(5))))
     write(log, topics.PREDICTIONS, 0, rows("r1", *map(str, range(5))))
     write(log, topics.PREDICTIONS, 1, rows("r2", *map(str, range(5, 15))))
+    for _ in range(2):
+        in_arrow(log, 3, rows("a1", "x1", "x2", "x3", "x4"))
     old = rows("old", "o1", "o2", "o3", version=None, source="bootstrap", score=None, label=(1.0, 0.0, None))
     write(log, topics.PREDICTIONS, 2, old)
     write(log, topics.LABELS, 0, labels("l1", *map(str, range(7))))
@@ -116,6 +125,9 @@ def spoil(log: MemoryClient) -> None:
     raw(log, topics.PREDICTIONS, structured, *STRUCTURED)
     raw(log, topics.PREDICTIONS, orjson.dumps(uneven), ("ce_type", e.PredictionsLogged.TYPE.encode()))
     raw(log, topics.PREDICTIONS, b"{not json", ("ce_type", e.PredictionsLogged.TYPE.encode()))
+    in_arrow(log, 0, rows("torn", "m", "n"), cut=20)
+    in_arrow(log, 1, rows("unknown", "p", "q", "r", version="9"))
+    in_arrow(log, 1, rows("wrong", "s", "t", status=None).model_copy(update={"source": "nobody"}))
     raw(log, topics.PREDICTIONS, None)
     raw(log, topics.PREDICTIONS, b"[]")
     raw(log, topics.PREDICTIONS, b'{"clocks": "?"}', ("ce_type", e.HeartbeatSent.TYPE.encode()))

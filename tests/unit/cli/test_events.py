@@ -11,6 +11,8 @@ from typer.testing import Result
 
 from everloop import events as e
 from everloop import topics
+from everloop.buckets import partition
+from everloop.runtime.log import Message, Place
 from tests.builders import NOON, a_loop, a_manifest
 from tests.unit.cli.turns import WALL, Stack, a_full_turn, a_stack, a_window, refusal
 
@@ -123,6 +125,28 @@ def test_json_says_the_place() -> None:
     (value,) = orjson.loads(stack.run("events", "--json").stdout)
     assert (value["topic"], value["offset"], value["data"]["rows"]) == (topics.ARCHIVE.name, 0, 5)
     assert value["data"]["topic"] == "everloop.outcomes.v1"
+
+
+def test_rows_in_arrow_are_shown_as_those_in_json() -> None:
+    stack = a_stack()
+    stack.say(topics.PREDICTIONS, rows("1"))
+    stack.write_arrow(rows("1"))
+    one, other = orjson.loads(stack.run("events", "--topic", "predictions", "--json").stdout)
+    assert one["data"] == other["data"]
+    assert (one["id"], one["model"], one["time"]) == (other["id"], other["model"], other["time"])
+
+
+def test_a_value_that_is_nested_too_deep_to_be_shown_hides_the_features_alone() -> None:
+    stack = a_stack()
+    deep = orjson.loads(b"[" * 900 + b"]" * 900)
+    stack.write(topics.PREDICTIONS, rows("1"), "fraud")
+    record = stack.broker.records[Place(topics.PREDICTIONS.name, partition("fraud", topics.PARTITIONS))][0]
+    value = (record.value or b"").replace(b"[1.0]", b"[" + b"[" * 900 + b"]" * 900 + b"]")
+    stack.broker.append(Message(record.place, b"k", value, record.headers))
+    assert orjson.loads(value)["features"]["amount"] == [deep]
+    shown = orjson.loads(stack.run("events", "--topic", "predictions", "--json").stdout)
+    assert [one["data"]["prediction_id"] for one in shown] == [["a"], ["a"]]
+    assert ["features" in one["data"] for one in shown] == [True, False]
 
 
 @pytest.mark.parametrize(

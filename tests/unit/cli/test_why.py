@@ -202,6 +202,14 @@ def test_a_prediction_leads_to_the_decision_that_let_its_version_serve(
         assert steps[0]["event"]["entity_id"] is None
 
 
+def test_a_prediction_that_came_compressed_in_arrow_is_found() -> None:
+    stack = a_full_turn()
+    stack.write_arrow(served("a", "p-17"))
+    (first, *rest) = orjson.loads(stack.run("why", "p-17", "--json").stdout)
+    assert (first["stage"], len(rest)) == ("prediction", len(WHOLE) - 1)
+    assert first["event"]["prediction_id"] == ["p-17"]
+
+
 def test_a_prediction_in_one_line() -> None:
     stack = a_full_turn()
     stack.say(topics.PREDICTIONS, served("p-17"))

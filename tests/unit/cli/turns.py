@@ -19,6 +19,7 @@ from everloop.cli.context import SESSION, Session
 from everloop.codec import decode, encode
 from everloop.loop import Loop, loop_digest
 from everloop.profile import build_profile
+from everloop.rows import rows_of, write_rows
 from everloop.runtime.log import Log, Message, Place
 from everloop.runtime.memory import MemoryLog
 from tests.builders import HOUR_MS, NOON, a_loop, a_signed_verdict, millis
@@ -54,6 +55,11 @@ class Stack:
         place = Place(topic.name, partition(key.partition(":")[0], topic.partitions))
         value, headers = encode(event, source="test", recorded=WALL) if event else (None, ())
         self.broker.append(Message(place, key.encode(), value, headers))
+
+    def write_arrow(self, event: e.PredictionsLogged) -> None:
+        """Write rows as a compressed Arrow stream."""
+        value, headers = write_rows(rows_of(event), source="test", now=event.time, compression="zstd")
+        self.broker.append(Message(Place(topics.PREDICTIONS.name, 0), b"k", value, headers))
 
     def apply(self, loop: Loop) -> None:
         said = e.LoopApplied.named("test", NOON, loop.model, loop=loop.to_payload(), digest=loop_digest(loop))

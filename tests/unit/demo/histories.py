@@ -12,6 +12,7 @@ from everloop import events as e
 from everloop.demo.reading import History
 from everloop.demo.timetable import Timetable
 from everloop.profile import ColumnProfile, Profile
+from everloop.rows import rows_of
 from tests.builders import a_fresh_id, a_signed_verdict
 
 MODEL = "fraud"
@@ -142,4 +143,4 @@ def a_history(decided: Iterable[e.Event] | None = None, *, labelled: int = 24, w
     """`labelled`: how many windows have labels."""
     predictions, labels = rows(range(TABLE.windows), worse=worse)
     events = journals() if decided is None else list(decided)
-    return History(tuple(predictions), tuple(labels[:labelled]), tuple(events))
+    return History(tuple(map(rows_of, predictions)), tuple(labels[:labelled]), tuple(events))

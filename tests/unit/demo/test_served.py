@@ -8,17 +8,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from everloop.demo.served import auc, between, join, quality, shares
-from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.events import LabelsLogged
+from everloop.rows import Rows
 from tests.builders import NOON, a_fresh_id
 
 
-def said(
-    ids: tuple[str, ...], score: tuple[float | None, ...], source: str = "serving", version: str = "1"
-) -> PredictionsLogged:
-    return PredictionsLogged.model_validate({
-        "id": a_fresh_id(), "time": NOON, "model": "fraud", "source": source, "version": version,
-        "prediction_id": ids, "times": tuple(range(len(ids))), "features": {}, "score": score,
-    })  # fmt: skip
+def said(ids: tuple[str, ...], score: tuple[float | None, ...], source: str = "serving", version: str = "1") -> Rows:
+    times = list(range(len(ids)))
+    return Rows(str(a_fresh_id()), "fraud", list(ids), times, {}, source, version, score=list(score))
 
 
 def known(ids: tuple[str, ...], label: tuple[float, ...], at: int) -> LabelsLogged:

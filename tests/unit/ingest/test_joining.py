@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from everloop.events import KeysRouted
+from everloop.rows import rows_of
 from everloop_ingest.domain.joining import HORIZON_MS, Join, Label, Watermarks, grouped, latest
 from everloop_ingest.domain.routing import route
 from tests.unit.ingest.builders import NOON_MS, some_labels, some_predictions
@@ -11,8 +12,8 @@ Rows = list[tuple[str, float, int]]
 
 
 def _keys(*names: str, label: float | None = None, at: int = NOON_MS, version: str = "v1") -> KeysRouted:
-    said = some_predictions(*names, version=version) if label is None else some_labels(label, *names, at=at)
-    ((_, keys),) = route(said, 1, "origin")
+    scored = rows_of(some_predictions(*names, version=version))
+    ((_, keys),) = route(scored if label is None else some_labels(label, *names, at=at), 1, "origin")
     return keys
 
 
@@ -75,7 +76,7 @@ def test_rows_are_grouped_by_what_they_have_in_common() -> None:
 
 def test_models_do_not_meet() -> None:
     join = Join()
-    ((_, other),) = route(some_predictions("a", model="other"), 1, "origin")
+    ((_, other),) = route(rows_of(some_predictions("a", model="other")), 1, "origin")
     join.take(other, 0)
     assert _rows(join, _keys("a", label=1.0)) == []
 

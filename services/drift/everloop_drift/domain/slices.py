@@ -10,12 +10,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from uuid import UUID
 
 from everloop.buckets import buckets
-from everloop.events import EVERY_MODEL, OutcomesJoined, PredictionsLogged
+from everloop.events import EVERY_MODEL, OutcomesJoined
 from everloop.loop import Loop
 from everloop.profile import Profile
+from everloop.rows.values import Column, Rows
 from everloop.sketch import ArmSums, LabelledScores, Sketch, observe
 
 REMEMBERED_IDS = 100_000
@@ -68,7 +68,7 @@ class Partition:
     books: Books = field(default_factory=Books)
     clocks: dict[str, int] = field(default_factory=dict)
     clocks_offset: int = -1
-    recent: OrderedDict[UUID, None] = field(default_factory=OrderedDict)
+    recent: OrderedDict[str, None] = field(default_factory=OrderedDict)
     dirty: set[Key] = field(default_factory=set)
 
     def beat(self, clocks: Mapping[str, int], offset: int) -> None:
@@ -81,7 +81,7 @@ class Partition:
         """Ms; the model's own clock hides the clock of all. None before the first heartbeat."""
         return self.clocks.get(model, self.clocks.get(EVERY_MODEL))
 
-    def seen(self, identity: UUID) -> bool:
+    def seen(self, identity: str) -> bool:
         """Whether this record id came before; it is remembered."""
         known = identity in self.recent
         self.recent[identity] = None
@@ -142,9 +142,7 @@ def place_rows(
     return placed, late, implausible
 
 
-def take_predictions(
-    part: Partition, event: PredictionsLogged, offset: int, loop: Loop, profiles: Mapping[str, Profile]
-) -> None:
+def take_predictions(part: Partition, event: Rows, offset: int, loop: Loop, profiles: Mapping[str, Profile]) -> None:
     """Fold scored rows into the cells of their arm, and the shadow's scores into cells of its own."""
     if part.seen(event.id):
         part.account(offset, duplicate=len(event.prediction_id))
@@ -161,10 +159,10 @@ def take_predictions(
 
 
 def _observed(
-    event: PredictionsLogged, rows: Sequence[int], profiles: Mapping[str, Profile]
+    event: Rows, rows: Sequence[int], profiles: Mapping[str, Profile]
 ) -> Iterator[tuple[str, str, Sketch, ArmSums]]:
     places = buckets([event.entities[row] for row in rows])
-    scores = [event.score[row] for row in rows] if event.score else None
+    scores = None if event.score is None else [event.score[row] for row in rows]
     features = {name: [values[row] for row in rows] for name, values in event.features.items()}
     version = str(event.version)
     sums = ArmSums.observe(
@@ -174,15 +172,16 @@ def _observed(
         score=_floats(event.score, rows),
     )
     yield version, event.arm or CHAMPION, observe(profiles[version], features, scores, rows=len(rows)), sums
-    if event.shadow is not None and event.shadow.version in profiles:
-        said = [event.shadow.score[row] for row in rows]
-        shadow = observe(profiles[event.shadow.version], {}, said, rows=len(rows))
-        yield event.shadow.version, SHADOW, shadow, ArmSums.observe(places, score=_floats(event.shadow.score, rows))
+    version = str(event.shadow_version)
+    if event.shadow_score is not None and version in profiles:
+        said = [event.shadow_score[row] for row in rows]
+        shadow = observe(profiles[version], {}, said, rows=len(rows))
+        yield version, SHADOW, shadow, ArmSums.observe(places, score=_floats(event.shadow_score, rows))
 
 
 def take_outcomes(part: Partition, event: OutcomesJoined, offset: int, loop: Loop) -> None:
     """Fold labelled rows: quality of the arm that served, and of the shadow on the same rows."""
-    if part.seen(event.id):
+    if part.seen(str(event.id)):
         part.account(offset, duplicate=len(event.prediction_id))
         return
     slack = milliseconds(loop.labels.horizon.total_seconds())
@@ -206,7 +205,7 @@ def _add_labels(cell: Cell, event: OutcomesJoined, rows: Sequence[int], scores: 
     cell.labelled = cell.labelled.merge(LabelledScores.observe(said, true))
 
 
-def _floats(values: Sequence[float | None] | None, rows: Sequence[int]) -> list[float] | None:
+def _floats(values: Column | Sequence[float | None] | None, rows: Sequence[int]) -> list[float] | None:
     if values is None:
         return None
     return [float("nan") if (value := values[row]) is None else float(value) for row in rows]

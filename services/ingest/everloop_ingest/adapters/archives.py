@@ -12,7 +12,6 @@ from uuid import UUID
 from everloop import topics
 from everloop.artifacts import ArtifactStore
 from everloop.buckets import partition
-from everloop.codec import decode
 from everloop.errors import InvalidError
 from everloop.events import (
     EVERY_MODEL,
@@ -22,17 +21,17 @@ from everloop.events import (
     LoopApplied,
     ManifestCommitted,
     OutcomesJoined,
-    PredictionsLogged,
 )
 from everloop.facts import announced
 from everloop.ledger import Ledger, named_rows
 from everloop.loop import Loop, Windows
 from everloop.metrics import Metrics
+from everloop.rows import Rows, read_record
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop_ingest.adapters.parquet import to_parquet
 from everloop_ingest.adapters.records import Wall, message, moment
 from everloop_ingest.domain import archiving
-from everloop_ingest.domain.archiving import LINGER_MS, Batch, Rows, Source, coverage, newest
+from everloop_ingest.domain.archiving import LINGER_MS, Batch, Source, Taken, coverage, newest
 
 REMEMBERED_IDS: Final = 20_000
 """Record ids per partition, within which a repeated record is known."""
@@ -65,7 +64,7 @@ class ArchiveFold:
         self.unproven: dict[Source, Batch] = {}
         self.written: dict[Source, ManifestCommitted] = {}
         self.clocks: dict[Place, dict[str, int]] = {}
-        self.recent: dict[Place, OrderedDict[UUID, None]] = {}
+        self.recent: dict[Place, OrderedDict[str, None]] = {}
         self.refresh: Callable[[], object] = lambda: None
         self.ledger = Ledger(self.name, wall, replica)
 
@@ -92,16 +91,16 @@ class ArchiveFold:
 
     def take(self, record: Record) -> None:
         """Take rows that are not in a file yet; rows of a model without a loop are not archived."""
-        event: Event | None = None
+        found: Rows | Event | None = None
         with suppress(InvalidError):  # `RouteFold` has made a dead letter of it
-            event = decode(record.value, record.headers)
-        match event:
+            found = read_record(record.value, record.headers)
+        match found:
             case HeartbeatSent() | HeartbeatPassed():
-                self.clocks[record.place] = newest(self.clocks.get(record.place, {}), event.clocks)
-            case PredictionsLogged() | OutcomesJoined() if self._seen(record.place, event.id):
-                self.ledger.enter(record, duplicate=len(event.prediction_id))
-            case PredictionsLogged() | OutcomesJoined():
-                self._add(record, event)
+                self.clocks[record.place] = newest(self.clocks.get(record.place, {}), found.clocks)
+            case Rows() | OutcomesJoined() if self._seen(record.place, str(found.id)):
+                self.ledger.enter(record, duplicate=len(found.prediction_id))
+            case Rows() | OutcomesJoined():
+                self._add(record, found)
             case _:
                 self.ledger.enter(record, quarantined=named_rows(record))
 
@@ -139,7 +138,7 @@ class ArchiveFold:
             waiting[place] = min(batch.first_offset, waiting.get(place, batch.first_offset))
         return waiting
 
-    def _add(self, record: Record, event: Rows) -> None:
+    def _add(self, record: Record, event: Taken) -> None:
         source = Source(record.place.topic, record.place.partition, event.model)
         self.metrics.inc("everloop_rows_total", len(event.prediction_id), group=self.name, topic=source.topic)
         known, rows = self.written.get(source), len(event.prediction_id)
@@ -173,7 +172,7 @@ class ArchiveFold:
         if known is None or not announced(event, known):
             self.written[source] = event
 
-    def _seen(self, place: Place, identity: UUID) -> bool:
+    def _seen(self, place: Place, identity: str) -> bool:
         known = self.recent.setdefault(place, OrderedDict())
         if identity in known:
             return True
@@ -207,10 +206,10 @@ class ArchiveFold:
         return int(self.wall().timestamp() * 1000)
 
 
-def _identity(record: Record) -> UUID | None:
-    """The id from the header, which is where all but structured records have it: decoding rows again costs seconds."""
+def _identity(record: Record) -> str | None:
+    """The id from the header, which is where all but structured records have it: reading rows again costs seconds."""
     raw = dict(record.headers).get("ce_id")
     try:
-        return UUID(raw.decode()) if raw else decode(record.value, record.headers).id
+        return str(UUID(raw.decode()) if raw else read_record(record.value, record.headers).id)
     except (InvalidError, ValueError):
         return None

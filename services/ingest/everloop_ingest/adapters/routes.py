@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from everloop import topics
-from everloop.codec import decode
 from everloop.errors import InvalidError
 from everloop.events import (
     EVERY_MODEL,
@@ -17,6 +16,7 @@ from everloop.events import (
 )
 from everloop.ledger import Ledger, named_rows
 from everloop.metrics import Metrics
+from everloop.rows import Rows, read_record
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop_ingest.adapters.records import Wall, dead_letter, message, moment, name_of
 from everloop_ingest.domain.archiving import newest
@@ -51,7 +51,7 @@ class RouteFold:
     def take(self, record: Record) -> None:
         """Route one record."""
         try:
-            self._take(record, decode(record.value, record.headers))
+            self._take(record, read_record(record.value, record.headers))
         except InvalidError as error:
             self.metrics.inc("everloop_dead_letters_total", topic=record.place.topic, reason=error.reason)
             self.said.append(dead_letter(record, error, self.name, self.wall()))
@@ -64,20 +64,21 @@ class RouteFold:
         passed = (beat for place, (name, clocks) in beats.items() for beat in self._passed(place, name, clocks))
         return [*said, *passed, *self.ledger.messages()]
 
-    def _take(self, record: Record, event: Event) -> None:
-        if type(event) not in topics.TOPICS[record.place.topic].events:
-            raise InvalidError("shape", f"{type(event).__name__} does not belong on {record.place.topic}")
-        match event:
+    def _take(self, record: Record, found: Rows | Event) -> None:
+        kind = PredictionsLogged if isinstance(found, Rows) else type(found)
+        if kind not in topics.TOPICS[record.place.topic].events:
+            raise InvalidError("shape", f"{kind.__name__} does not belong on {record.place.topic}")
+        match found:
             case HeartbeatSent():
                 known = self.beats.get(record.place, ("", {}))[1]
-                self.beats[record.place] = (name_of(record), newest(known, event.clocks))
-            case PredictionsLogged() | LabelsLogged():
-                _check_lengths(event)
-                rows = len(event.prediction_id)
+                self.beats[record.place] = (name_of(record), newest(known, found.clocks))
+            case Rows() | LabelsLogged():
+                _check_lengths(found)
+                rows = len(found.prediction_id)
                 self.metrics.inc("everloop_rows_total", rows, group=self.name, topic=record.place.topic)
-                old = isinstance(event, PredictionsLogged) and event.source == "bootstrap"
+                old = isinstance(found, Rows) and found.source == "bootstrap"
                 self.ledger.enter(record, **{"history" if old else "counted": rows})
-                routed = route(event, self.partitions, name_of(record))
+                routed = route(found, self.partitions, name_of(record))
                 self.said += [message(topics.KEYS, number, keys, self.wall()) for number, keys in routed]
             case _:
                 pass
@@ -90,7 +91,7 @@ class RouteFold:
         return [message(topics.KEYS, number, event, self.wall()) for number in range(self.partitions)]
 
 
-def _check_lengths(event: PredictionsLogged | LabelsLogged) -> None:
+def _check_lengths(event: Rows | LabelsLogged) -> None:
     """The columns of labels have no rule of their own in the contract."""
     if isinstance(event, LabelsLogged):
         rows = len(event.prediction_id)

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from everloop.events import Coverage, OutcomesJoined, PredictionsLogged
+from everloop.events import Coverage, OutcomesJoined
+from everloop.rows.values import Rows, listed
 
 FEATURE: Final = "f."
 """Before the name of a feature, as `everloop.dataset` reads it."""
@@ -17,7 +18,7 @@ MOST_ROWS: Final = 50_000
 LINGER_MS: Final = 10_000
 """How long rows wait for company under the clock of all; a model with its own clock (replay) does not wait."""
 
-Rows = PredictionsLogged | OutcomesJoined
+Taken = Rows | OutcomesJoined
 Column = Sequence[str | float | int | None]
 
 
@@ -34,15 +35,15 @@ class Batch:
     """Rows of one source that wait to be written, in log order. `since`: when the first of them came (ms)."""
 
     since: int
-    events: list[tuple[int, Rows]] = field(default_factory=list)
+    events: list[tuple[int, Taken]] = field(default_factory=list)
     rows: int = 0
 
-    def add(self, offset: int, event: Rows) -> None:
+    def add(self, offset: int, event: Taken) -> None:
         """Take the rows of one record."""
         self.events.append((offset, event))
         self.rows += len(event.prediction_id)
 
-    def after(self, offset: int, newer: Sequence[tuple[int, Rows]] = ()) -> Batch:
+    def after(self, offset: int, newer: Sequence[tuple[int, Taken]] = ()) -> Batch:
         """What of it comes after an offset, and what is newer."""
         left = Batch(self.since)
         for at, event in (*((at, event) for at, event in self.events if at > offset), *newer):
@@ -78,7 +79,7 @@ def coverage(batch: Batch, every: timedelta) -> tuple[Coverage, ...]:
 
 def prediction_columns(batch: Batch) -> dict[str, Column]:
     """Columns of a predictions file: see `everloop.dataset`. Features in order of name; what a row lacks is None."""
-    events = [event for _, event in batch.events if isinstance(event, PredictionsLogged)]
+    events = [event for _, event in batch.events if isinstance(event, Rows)]
     names = sorted({name for event in events for name in event.features})
     plain: dict[str, Column] = {
         "prediction_id": _chain(event.prediction_id for event in events),
@@ -87,7 +88,7 @@ def prediction_columns(batch: Batch) -> dict[str, Column]:
         "source": _chain(_all(event, event.source) for event in events),
         "version": _chain(_all(event, event.version) for event in events),
         "arm": _chain(_all(event, event.arm) for event in events),
-        "score": _chain(event.score or _none(event) for event in events),
+        "score": _chain(_none(event) if event.score is None else listed(event.score) for event in events),
     }
     return plain | {FEATURE + name: _feature(events, name) for name in names}
 
@@ -106,23 +107,31 @@ def outcome_columns(batch: Batch) -> dict[str, Column]:
     }
 
 
-def _feature(events: Iterable[PredictionsLogged], name: str) -> Column:
-    """Numbers, or texts as soon as one value is a text; truth values are 1 and 0."""
-    values = [value for event in events for value in event.features.get(name, _none(event))]
+def _feature(events: Iterable[Rows], name: str) -> Column:
+    """Numbers, or texts as soon as one value is a text; truth values are 1 and 0, what is none of these is None."""
+    values = [_single(value) for event in events for value in _cells(event, name)]
     if any(isinstance(value, str) for value in values):
         return [None if value is None else str(value) for value in values]
     return [None if value is None else float(value) for value in values]
+
+
+def _cells(event: Rows, name: str) -> Sequence[Any]:
+    return listed(event.features[name]) if name in event.features else _none(event)
+
+
+def _single(value: Any) -> str | float | None:  # noqa: ANN401 -- whatever JSON has
+    return None if isinstance(value, list | dict) else value
 
 
 def _chain(parts: Iterable[Sequence[str | float | int | None]]) -> Column:
     return [value for part in parts for value in part]
 
 
-def _all(event: Rows, value: str | None) -> tuple[str | None, ...]:
+def _all(event: Taken, value: str | None) -> tuple[str | None, ...]:
     return (value,) * len(event.prediction_id)
 
 
-def _none(event: Rows) -> tuple[None, ...]:
+def _none(event: Taken) -> tuple[None, ...]:
     return (None,) * len(event.prediction_id)
 
 
