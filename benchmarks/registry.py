@@ -14,8 +14,8 @@ from everloop.errors import UsageError
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     Benchmark(
         "bus.dispatch", "records/CPU-s", "more",
-        "single-row JSON records of 20 columns off Kafka through the dispatch rule of data services: decoded by the "
-        "contract, folded, state published and acknowledged, offsets committed",
+        "single-row JSON records of 20 columns off Kafka through the dispatch rule of data services: read as rows, "
+        "folded, state published and acknowledged, offsets committed",
         dispatch.measure,
         peer_name="a bare aiokafka loop",
         note="The peer reads the same records with the same client library, parses them with orjson, and publishes and "
@@ -23,7 +23,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     ),
     Benchmark(
         "bus.decode", "records/CPU-s", "more",
-        "the same records decoded by the contract, from memory: what no carrier of single records can be faster than",
+        "the same records read as rows, from memory: what no carrier of single records can be faster than",
         decode.measure,
         peer_name="orjson alone",
         note="The peer parses the value and knows nothing of it. Ours also reads the envelope from the headers, and "

@@ -8,8 +8,8 @@ from typing import Final
 
 import orjson
 
-from everloop.codec import decode
-from everloop.events import Event, PredictionsLogged
+from everloop.events import Event
+from everloop.rows import read_rows
 from everloop.runtime.log import Log, Message, Place, Record
 
 PARTITIONS: Final = 4
@@ -54,10 +54,8 @@ class CountingFold:
         """Nothing is broadcast."""
 
     def take(self, record: Record) -> None:
-        """Decode by the contract, and count."""
-        event = decode(record.value, record.headers)
-        if isinstance(event, PredictionsLogged):
-            self.rows[record.place] += len(event.prediction_id)
+        """Read the rows, and count them."""
+        self.rows[record.place] += len(read_rows(record.value, record.headers))
         self.seen[record.place] = record.offset
         self.dirty.add(record.place)
 

@@ -1,4 +1,4 @@
-"""`bus.decode`: the contract alone, without a broker: what no carrier of single records can be faster than."""
+"""`bus.decode`: the reader of rows alone, without a broker: what no carrier of single records can be faster than."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import orjson
 from benchmarks.bus.dispatch import DIFFERENT, messages
 from benchmarks.figures import Measured, Say, Size
 from benchmarks.repeats import repeats
-from everloop.codec import decode
+from everloop.rows import read_rows
 from everloop.runtime.log import Message
 
 WARM: Final = 1
 
 
 def measure(size: Size, say: Say) -> Measured:
-    """Records per CPU-second of this process, decoded by the contract and parsed alone."""
+    """Records per CPU-second of this process, read as services read them and parsed alone."""
     load, rounds = list(messages(DIFFERENT)), size.of(50, 2)
 
     def once(_: int) -> tuple[float, float]:
-        return _rate(_by_contract, load, rounds), _rate(_parsed, load, rounds)
+        return _rate(_read, load, rounds), _rate(_parsed, load, rounds)
 
     runs = repeats(size.of(5, 1), once, say)
     return Measured(ours=tuple(ours for ours, _ in runs), peer=tuple(peer for _, peer in runs))
@@ -37,9 +37,9 @@ def _rate(do: Callable[[Sequence[Message]], None], load: Sequence[Message], roun
     return rounds * len(load) / (time.process_time() - began)
 
 
-def _by_contract(load: Sequence[Message]) -> None:
+def _read(load: Sequence[Message]) -> None:
     for one in load:
-        decode(one.value, one.headers)
+        read_rows(one.value, one.headers)
 
 
 def _parsed(load: Sequence[Message]) -> None:

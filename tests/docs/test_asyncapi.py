@@ -19,7 +19,7 @@ from everloop.docs.asyncapi import OURS, asyncapi_page, document
 from everloop.docs.schemas import PLACE, WHOLE
 from everloop.events import ENVELOPE, TYPES
 from everloop.topics import ALL, TOPICS
-from examples import send_kafka
+from examples import send_arrow, send_kafka
 from tests.contracts.test_services import events_built, sources
 from tests.docs.asyncapi import DRAFTS, Json, described, read, references, resolve, validator
 from tests.docs.pages import ROOT
@@ -164,6 +164,9 @@ def test_what_the_examples_send_is_valid(asyncapi: Json) -> None:
     message = "/components/messages/io.everloop.predictions.logged.v1"
     headers = {name: text.decode() for name, text in send_kafka.attributes("fraud")}
     assert list(validator(asyncapi, f"{message}/headers").iter_errors(headers)) == []
+    in_arrow = {name: text.decode() for name, text in send_arrow.attributes("fraud")}
+    assert list(validator(asyncapi, f"{message}/headers").iter_errors(in_arrow)) == []
+    assert not validator(asyncapi, f"{message}/headers").is_valid({**headers, "content-type": "text/plain"})
     value = json.loads(send_kafka.rows())
     assert list(validator(asyncapi, f"{message}/payload").iter_errors(value)) == []
 

@@ -18,6 +18,7 @@ from everloop.events import AlertRaised, PredictionsLogged
 from everloop.http import service_app
 from everloop.local import topics_admin
 from everloop.metrics import Metrics
+from everloop.rows import listed, read_rows
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.runtime.log import Message, Place
 from everloop.runtime.memory import MemoryLog
@@ -25,7 +26,7 @@ from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import Limits, Publisher
 from everloop_serving.adapters.door import build
 from everloop_serving.adapters.outbox import Outbox
-from examples import send_http, send_kafka, subscribe_alerts
+from examples import send_arrow, send_http, send_kafka, subscribe_alerts
 from tests.docs.pages import ROOT
 from tests.unit.ingest.builders import FakeWall
 from tests.unit.serving.builders import Stand, a_plan
@@ -83,6 +84,18 @@ def test_what_is_sent_over_kafka_is_a_prediction_event() -> None:
     assert topics.PREDICTIONS.name == send_kafka.TOPIC
 
 
+def test_what_is_sent_in_arrow_says_the_same() -> None:
+    read = read_rows(send_arrow.rows(), send_arrow.attributes("fraud"))
+    told = read_rows(send_kafka.rows(), send_kafka.attributes("fraud"))
+    assert (read.model, read.version, read.prediction_id, read.entity_id) == (
+        told.model, told.version, told.prediction_id, told.entity_id,
+    )  # fmt: skip
+    assert {name: listed(column) for name, column in read.features.items()} == told.features
+    assert read.score is not None
+    assert listed(read.score) == told.score
+    assert topics.PREDICTIONS.name == send_arrow.TOPIC
+
+
 @dataclass(frozen=True)
 class Received:
     """A record as a consumer gives it."""
@@ -108,7 +121,8 @@ def run(script: str, *arguments: str) -> str:
 @pytest.mark.kafka
 def test_the_examples_run_against_a_real_kafka(kafka: str) -> None:
     topics_admin.create(kafka)
-    assert run("send_kafka.py", "--broker", kafka).startswith("sent, offset")
+    for script in ("send_kafka.py", "send_arrow.py"):
+        assert run(script, "--broker", kafka).startswith("sent, offset")
     log = KafkaLog(kafka, client_id="test-examples")
     try:
         log.publish([Message(Place(topics.ALERTS.name, 0), b"fraud", VALUE, tuple(HEADERS))])

@@ -16,11 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module, metadata
 from typing import Any, Final
 
+from everloop.codec import ARROW, JSON
 from everloop.docs.events import Golden
 from everloop.docs.schemas import ATTRIBUTES, ref, schemas
 from everloop.docs.text import one_line, yaml_text
 from everloop.docs.topics import OUTSIDE, kept
-from everloop.events import TYPES, Event, HeartbeatSent
+from everloop.events import TYPES, Event, HeartbeatSent, PredictionsLogged
 from everloop.groups import ROOMS, expected
 from everloop.local.properties import LOOPBACK
 from everloop.local.stack import INFRASTRUCTURE_PORTS
@@ -50,8 +51,9 @@ these topics. The document describes all of it as one application: an operation 
 sends or receives on one topic.
 
 Events are CloudEvents 1.0 in binary mode, as described here. Structured mode (`application/cloudevents+json`) is
-accepted as well, and a plain JSON object with the fields of one row on the topic of predictions. The schemas use only
-what JSON Schema drafts 07 and 2020-12 read alike.
+accepted as well. On the topic of predictions a plain JSON object with the fields of one row is too, and an Arrow stream
+(`application/vnd.apache.arrow.stream`), whose columns stand in docs/events.md; the payload described here is that of
+JSON. The schemas use only what JSON Schema drafts 07 and 2020-12 read alike.
 
 Delivery is at least once. An event's id is computed from its cause, so a repeat is known by its id. In journals a
 record counts only when `ce_sequence` is the next one of its model."""
@@ -170,7 +172,9 @@ def _one_of(known: list[Json]) -> Json:
 
 def _message(kind: type[Event], example: Golden | None) -> Json:
     topics = [topic for topic in TOPICS.values() if kind in topic.events]
-    headers = {"type": "object", "allOf": [ref(ATTRIBUTES)], "properties": {"ce_type": {"const": kind.TYPE}}}
+    forms = (JSON, ARROW) if kind is PredictionsLogged else (JSON,)
+    known = {"ce_type": {"const": kind.TYPE}, "content-type": {"pattern": f"^({'|'.join(map(_literal, forms))})"}}
+    headers = {"type": "object", "allOf": [ref(ATTRIBUTES)], "properties": known}
     numbered = {"required": ["ce_sequence"]} if all(topic.journal for topic in topics) else {}
     return {
         "name": kind.__name__,
@@ -182,6 +186,10 @@ def _message(kind: type[Event], example: Golden | None) -> Json:
         "bindings": _kafka(key=_key(topics)),
         **({"examples": [{"headers": example["headers"], "payload": example["value"]}]} if example else {}),
     }
+
+
+def _literal(form: bytes) -> str:
+    return re.escape(form.decode())
 
 
 def _key(topics: Iterable[Topic]) -> Json:

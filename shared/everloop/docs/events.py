@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from everloop.codec import SEQUENCE_DIGITS
+from everloop.docs.forms import forms
 from everloop.docs.glossary import GLOSSARY
 from everloop.docs.text import fenced, one_line, page, pretty, table
 from everloop.events import ENVELOPE, TYPES, Event
@@ -30,7 +31,7 @@ ENVELOPE_ROWS = (
     ("ce_correlationid", "the turn of the loop, if the event belongs to one"),
     ("ce_causationid", "id of the direct input, if there is one"),
     ("ce_sequence", f"in journals: place in the model's journal from 1, {SEQUENCE_DIGITS} digits with leading zeros"),
-    ("content-type", "`application/json`"),
+    ("content-type", "`application/json`; predictions may come in [other forms](#forms-of-predictions)"),
 )
 
 INTRODUCTION = """\
@@ -49,7 +50,7 @@ def events_page(golden: Mapping[str, Golden]) -> str:
     contents = "\n".join(f"- [`{name}`](#{anchor(name)})" for name in TYPES)
     envelope = table(("header", "meaning"), ((f"`{name}`", meaning) for name, meaning in ENVELOPE_ROWS))
     kinds = [_event(kind, golden.get(name)) for name, kind in TYPES.items()]
-    return page("Events", INTRODUCTION, "## Attributes", envelope, "## Types", contents, *kinds, *_parts())
+    return page("Events", INTRODUCTION, "## Attributes", envelope, forms(), "## Types", contents, *kinds, *_parts())
 
 
 def anchor(title: str) -> str:

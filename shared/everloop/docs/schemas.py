@@ -35,7 +35,6 @@ RULES: Final[Mapping[str, Schema]] = {
     "ce_correlationid": {"format": "uuid"},
     "ce_causationid": {"format": "uuid"},
     "ce_sequence": {"pattern": f"^[0-9]{{{SEQUENCE_DIGITS}}}$"},
-    "content-type": {"pattern": "^application/json"},
 }
 REQUIRED: Final = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time")
 """What CloudEvents asks for, and what `decode` does."""
