@@ -93,6 +93,7 @@ e2e: setup ## The whole stack as processes, from a prediction to a promoted cham
 
 docs: setup ## Write the generated pages anew; then the documentation: complete, its links resolve, its snippets run
 	$(BIN)/python -m everloop.docs
+	$(BIN)/python -m tests.unit.drift.page
 	$(PYTEST) tests/docs $(ARGS)
 
 soak: setup ## Many minutes of faults, with the books balanced at the end

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from everloop.local.testing import LocalBroker, local_broker
+
+settings.register_profile("untimed", deadline=None)  # how busy the machine is must not decide
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

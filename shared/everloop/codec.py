@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
+from uuid import UUID
 
 import orjson
 from pydantic import ValidationError
@@ -33,20 +34,31 @@ SEQUENCE_DIGITS = 12
 def encode(event: Event, *, source: str, recorded: datetime) -> tuple[bytes, Headers]:
     """Value and headers of `event`, said by `source` and written at `recorded`."""
     data = event.model_dump(mode="json", exclude=set(ENVELOPE), by_alias=True)
-    attributes: dict[str, str | None] = {
-        "id": str(event.id),
-        "source": f"/everloop/{source}",
-        "type": event.TYPE,
-        "subject": event.model,
-        "time": _text(event.time),
-        "partitionkey": event.model,
-        "recordedtime": _text(recorded),
+    more = {
         "correlationid": str(event.correlation_id) if event.correlation_id else None,
         "causationid": str(event.causation_id) if event.causation_id else None,
         "sequence": f"{event.sequence:0{SEQUENCE_DIGITS}d}" if event.sequence is not None else None,
     }
+    headers = envelope(event.TYPE, event.id, event.time, event.model, source=source, recorded=recorded, **more)
+    return orjson.dumps(data), headers
+
+
+def envelope(
+    kind: str, identity: UUID, moment: datetime, model: str, *, source: str, recorded: datetime, **more: str | None
+) -> Headers:
+    """The headers of an event; `more` are attributes that it may have, by their CloudEvents names."""
+    attributes: dict[str, str | None] = {
+        "id": str(identity),
+        "source": f"/everloop/{source}",
+        "type": kind,
+        "subject": model,
+        "time": _text(moment),
+        "partitionkey": model,
+        "recordedtime": _text(recorded),
+        **more,
+    }
     headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items() if value is not None]
-    return orjson.dumps(data), (("ce_specversion", SPEC), *headers, ("content-type", JSON))
+    return (("ce_specversion", SPEC), *headers, ("content-type", JSON))
 
 
 def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:

@@ -215,12 +215,16 @@ class HeartbeatSent(Event):
 
 
 class HeartbeatPassed(Event):
-    """A heartbeat handed on behind the rows that came before it, with the partition that it was read in."""
+    """A heartbeat handed on behind the rows that came before it, with the partition that it was read in.
+
+    On `partials`, `settled` are the clocks of the last checkpoint: what was final by then is never counted anew.
+    """
 
     TYPE = "io.everloop.heartbeat.passed.v1"
     topic: str
     partition: int
     clocks: Mapping[str, Millis]
+    settled: Mapping[str, Millis] = {}
 
 
 class KeysRouted(Event):
@@ -288,22 +292,70 @@ class ManifestCommitted(Event):
 
 
 class PartialSaved(Event):
-    """State and output of one partition for one (version, arm, slice): mergeable sketches with the source offset."""
+    """State and output of one partition for one (version, arm, schema, slice), kept by one replica.
+
+    Mergeable counts with the source offset up to which they hold. `added`, `removed` and `retyped` say how the columns
+    of these rows differ from the version's profile; revision 1 holds the rows that came after the slice was final.
+    """
 
     TYPE = "io.everloop.partial.saved.v1"
     topic: str
     partition: int
+    replica: str
     offset: int
     version: str
     arm: str
     start: Millis
     end: Millis
-    kind: Literal["inputs", "outcomes"]
+    revision: int = 0
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    retyped: tuple[str, ...] = ()
+    rows: int
     sketch: Mapping[str, JsonValue]
 
 
+class IdsRemembered(Event):
+    """Which records of a partition came before: numbers of their ids (64 bits each, little-endian, in base64).
+
+    One per record from offset `start` on; 0 where a record had no id.
+    """
+
+    TYPE = "io.everloop.ids.remembered.v1"
+    topic: str
+    partition: int
+    replica: str
+    start: int
+    numbers: str
+
+
+class ClosedSpan(Value):
+    """Bounds of a closed window (ms): of the slices that end after `start`, those that end after `fresh` were new."""
+
+    kind: Literal["inputs", "outcomes"]
+    start: int
+    end: Millis
+    fresh: int
+    predicted: Mapping[str, int] = {}
+
+
+class WindowsKept(Event):
+    """What has been closed of one model, `said` records so far, and what waits for its outcomes or a revision."""
+
+    TYPE = "io.everloop.windows.kept.v1"
+    said: int
+    until: Millis | None
+    start: int | None
+    empty: int
+    owed: tuple[ClosedSpan, ...]
+    revisable: tuple[ClosedSpan, ...]
+
+
 class BooksKept(Event):
-    """What became of each row of a partition up to `offset`: every row is in exactly one count (rule 14)."""
+    """What became of each row of a partition up to `offset`: every row is in exactly one count (rule 14).
+
+    Books of drift are a checkpoint of its state as well: `clocks` are those that had been heard by then.
+    """
 
     TYPE = "io.everloop.books.kept.v1"
     group: str
@@ -315,37 +367,70 @@ class BooksKept(Event):
     late: int
     duplicate: int
     quarantined: int
+    clocks: Mapping[str, Millis] = {}
+
+
+class ColumnSide(Value):
+    """Counts of one column on one side of a comparison: per bin of the profile, and what is in no bin.
+
+    `mean` and `deviation` (population) are of the finite values of a numeric column; None where there is none.
+    """
+
+    counts: tuple[int, ...]
+    missing: int = 0
+    nonfinite: int = 0
+    malformed: int = 0
+    mean: float | None = None
+    deviation: float | None = None
 
 
 class ColumnWindow(Value):
-    """One column in one window beside its reference: counts per bin of the profile (the same bins for both)."""
+    """One column in one window beside its reference, in the same bins. See `everloop.profile.ColumnProfile` for them.
+
+    `groups` gives each bin the number of its group, for the measures that want few bins of near-equal reference mass.
+    """
 
     name: str
     kind: Literal["numeric", "categorical"]
-    counts: tuple[int, ...]
-    missing: int
-    reference: tuple[int, ...]
-    reference_missing: int
+    current: ColumnSide
+    reference: ColumnSide
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
+
+
+class SchemaSplit(Value):
+    """Rows of an arm whose records had other columns than its version's profile: counted apart from the others.
+
+    Names of columns are capped in number and length; `rows` are all rows with this difference.
+    """
+
+    rows: int
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    retyped: tuple[str, ...] = ()
 
 
 class ArmWindow(Value):
     """One arm in one window: rows, its columns and scores, and sums per entity bucket.
 
-    `arm` is `champion`, `candidate`, or `shadow`: what a shadow version said on the champion's rows.
-    `buckets` maps bucket to sums; see `everloop.sketch.ArmSums`. `quality` is the labelled score histogram of an
-    outcomes window; see `everloop.sketch.LabelledScores`.
+    `arm` is `champion`, `candidate`, or `shadow`: what a shadow version said on the champion's rows. `columns` are of
+    the rows whose columns are those of the profile, `splits` of the others; `score` and `buckets` are of all `rows`.
+    `buckets` maps bucket to sums; see `everloop.sketch.ArmSums`. In an outcomes window `quality` is what
+    `everloop.sketch.Labelled` holds, `predicted` the rows of the arm in the inputs window of the same bounds.
     """
 
     arm: str
     version: str
     rows: int
     columns: tuple[ColumnWindow, ...] = ()
+    splits: tuple[SchemaSplit, ...] = ()
     score: ColumnWindow | None = None
     buckets: Mapping[str, JsonValue] = {}
     quality: Mapping[str, JsonValue] = {}
     reference_quality: Mapping[str, float] = {}
-    unknown_columns: tuple[str, ...] = ()
+    predicted: int | None = None
+    task: str = "binary"
 
 
 class WindowClosed(Event):
@@ -373,18 +458,110 @@ class Episode(StrEnum):
 
 
 class Measure(Value):
-    """One measured difference: of a column, of the scores, or of quality."""
+    """One measured difference: of a column, of the scores, of the stream of errors, or of quality.
+
+    Without a limit it is reported and decides nothing. A value of null was not measurable, and is no drift.
+    """
 
     name: str
     test: str
     value: float | None
-    limit: float
-    drifted: bool
+    limit: float | None = None
+    drifted: bool = False
     rows: int
 
 
+class ColumnFigures(Value):
+    """All measures of one column, in the order of the table's tests, to five digits; null where not measurable.
+
+    `rows` are the values that fell into a bin.
+    """
+
+    rows: int
+    values: tuple[float | None, ...]
+
+
+class MeasureTable(Value):
+    """All measures of all columns and of the scores, whether or not a limit is set; see docs/drift.md for each test."""
+
+    tests: tuple[str, ...] = ()
+    columns: Mapping[str, ColumnFigures] = {}
+    score: ColumnFigures | None = None
+
+    def of(self, figures: ColumnFigures | None) -> Mapping[str, float]:
+        """What could be measured of one column, or of the scores, by test; empty for what was not measured."""
+        pairs = zip(self.tests, figures.values, strict=True) if figures else ()
+        return {test: value for test, value in pairs if value is not None}
+
+
+class QualityMeasure(Value):
+    """One metric on labelled rows, with its two-sided interval at 95 %, beside the reference's value."""
+
+    value: float
+    error: float
+    lower: float
+    upper: float
+    rows: int
+    reference: float | None = None
+
+
+class LabelAges(Value):
+    """How old the labels of a window's rows were when they became known: at most so many ms, half and 95 % of them."""
+
+    p50: Millis
+    p95: Millis
+
+
+class Detection(Value):
+    """A detector of concept drift fired on the stream of errors, first in the interval that begins at `at`.
+
+    `since` is where it believes the change began, `before` and `after` are mean errors (0 to 1) on both sides of it.
+    """
+
+    detector: str
+    at: Millis
+    since: Millis
+    before: float
+    after: float
+
+
+class Fault(Value):
+    """Something wrong with what drift compares, not with the world: when it began, goes on, or has ended."""
+
+    kind: Literal["schema_drift", "reference_invalid"]
+    stage: Episode
+
+
+WindowVerdict = Literal[
+    "stable", "drifted", "too_few", "reference_warming", "no_reference", "schema_drift", "reference_invalid"
+]
+
+
+class ErrorSeries(Value):
+    """The stream of errors of a window: labelled rows, wrong rows and sum of loss (in millionths) per interval.
+
+    Columns of equal length, in order of `start`, the intervals' begin; see `everloop.sketch.Labelled`.
+    """
+
+    start: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()
+    wrong: tuple[int, ...] = ()
+    loss_e6: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _equal_lengths(self) -> Self:
+        if len({len(self.start), len(self.rows), len(self.wrong), len(self.loss_e6)}) > 1:
+            raise PydanticCustomError("unequal_columns", "all columns have as many intervals as start")
+        return self
+
+
 class WindowJudged(Event):
-    """What a window means: the measures, the verdict, and the episode. One per window record."""
+    """What a window means: the measures, the verdict, and the episode. One per window record.
+
+    `measures` decide, or say why they do not; `figures` are all that was measured of columns, `quality` of labels. A
+    revision (a window that late rows changed) is judged like any window and belongs to no episode. `errors` is the
+    stream of errors of a window of outcomes, from which detectors are built anew.
+    """
 
     TYPE = "io.everloop.window.judged.v1"
     kind: Literal["inputs", "outcomes"]
@@ -392,7 +569,7 @@ class WindowJudged(Event):
     end: Millis
     revision: int
     version: str | None
-    verdict: Literal["stable", "drifted", "too_few", "reference_warming", "no_reference"]
+    verdict: WindowVerdict
     measures: tuple[Measure, ...]
     reason: Reason
     episode: Episode
@@ -400,7 +577,13 @@ class WindowJudged(Event):
     episode_kind: Literal["drift", "quality"] | None = None
     change_at: Millis | None = None
     rows: int = 0
-    quality: Mapping[str, float] = {}
+    figures: MeasureTable = Field(default_factory=MeasureTable)
+    faults: tuple[Fault, ...] = ()
+    quality: Mapping[str, QualityMeasure] = {}
+    coverage: float | None = None
+    label_age: LabelAges | None = None
+    errors: ErrorSeries = Field(default_factory=ErrorSeries)
+    detections: tuple[Detection, ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------------------- training

@@ -26,6 +26,7 @@ Name = Literal[
     "everloop_backlog_rows",
     "everloop_rows_total",
     "everloop_duplicate_rows_total",
+    "everloop_quarantined_rows_total",
     "everloop_dead_letters_total",
     "everloop_open_predictions",
     "everloop_parked_labels",
@@ -53,7 +54,7 @@ LABELS: Final[Mapping[Label, frozenset[str]]] = {
     "reason": frozenset({
         "null_value", "malformed", "shape", "unknown_type", "conflicting_duplicate", "handler_failed", "horizon",
         "backlog", "broker", "unknown_model", "misplaced", "model_stopped", "too_large", "no_champion",
-        "digest_mismatch", "starting", "other",
+        "digest_mismatch", "starting", "other", "version_unknown",
     }),
     "kind": frozenset({"predictions", "labels", "outcomes", "inputs", "bootstrap", "training", "checks"}),
     "route": frozenset({
@@ -85,6 +86,7 @@ METRICS: Final[Mapping[Name, Metric]] = {
     "everloop_backlog_rows": Metric("gauge", "Rows at the door that wait for the broker"),
     "everloop_rows_total": Metric("counter", "Rows taken from a topic by a group", ("group", "topic")),
     "everloop_duplicate_rows_total": Metric("counter", "Rows dropped since their prediction id was known", ("model",)),
+    "everloop_quarantined_rows_total": Metric("counter", "Rows that count in no window, by why", ("group", "reason")),
     "everloop_dead_letters_total": Metric("counter", "Records put on the dead-letter topic", ("topic", "reason")),
     "everloop_open_predictions": Metric("gauge", "Predictions remembered by the join"),
     "everloop_parked_labels": Metric("gauge", "Labels that wait for their prediction"),

@@ -93,8 +93,10 @@ ARCHIVE = Topic(
     producers=("ingest",), consumers=("ingest", "trainer", "gatekeeper"), cleanup="forever", dead_letters=False,
 )  # fmt: skip
 PARTIALS = Topic(
-    "everloop.partials.v1", "internal: state of windows by partition", (e.PartialSaved, e.BooksKept, e.HeartbeatPassed),
-    "kind and place of the state", producers=("drift",), consumers=("drift",), cleanup="compact", dead_letters=False,
+    "everloop.partials.v1", "internal: state of windows by partition",
+    (e.PartialSaved, e.IdsRemembered, e.BooksKept, e.HeartbeatPassed, e.WindowsKept),
+    "kind, place or model, and replica", producers=("drift",), consumers=("drift",), cleanup="compact",
+    dead_letters=False,
 )  # fmt: skip
 WINDOWS = Topic(
     "everloop.windows.v1", "closed windows", (e.WindowClosed,), "model",

@@ -41,8 +41,10 @@ PATIENCE_S = 60
 class Worker:
     """`python -m everloop_drift windows` on this broker: the product's own process."""
 
-    def __init__(self, address: str, var: Path) -> None:
-        self.environment = {**os.environ, "EVERLOOP_BROKER": address, "EVERLOOP_VAR": str(var)}
+    def __init__(self, address: str, var: Path, *, replica: str = "0") -> None:
+        self.environment = {
+            **os.environ, "EVERLOOP_BROKER": address, "EVERLOOP_VAR": str(var), "EVERLOOP_REPLICA": replica,
+        }  # fmt: skip
         self.start()
 
     def start(self) -> None:

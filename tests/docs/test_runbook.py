@@ -12,9 +12,13 @@ import yaml
 from tests.docs.pages import ROOT, text_of
 
 COMPUTED = {
-    ("everloop_drift/handlers.py", "announce"): ("drift_opened", "drift_closed", "quality_opened", "quality_closed"),
+    ("everloop_drift/handlers.py", "announce"): tuple(
+        f"{kind}_{end}"
+        for kind in ("drift", "quality", "schema_drift", "reference_invalid")
+        for end in ("opened", "closed")
+    ),
 }
-"""Names that are put together: by file and function, from the kinds of an episode and its ends."""
+"""Names that are put together: by file and function, from the kinds of an episode or fault and its ends."""
 PASSED_ON = "_alert"
 """Functions of this name take the alert's name from their callers, which write it as a literal."""
 

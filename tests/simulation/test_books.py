@@ -59,7 +59,7 @@ class Careless(WindowsFold):
 
     def take(self, record: Record) -> None:
         super().take(record)
-        books = self.parts[record.place].books
+        books = self.lanes[record.place].books
         if _is_served(record):
             books.counted -= 1
 

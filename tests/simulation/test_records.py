@@ -9,7 +9,7 @@ import pytest
 
 from everloop.buckets import partition
 from everloop.codec import decode
-from everloop.events import EVERY_MODEL, Event
+from everloop.events import EVERY_MODEL, Event, WindowsKept
 from everloop.runtime.log import Record
 from everloop.topics import DLQ, PARTITIONS, TOPICS, Topic
 from tests.docs.asyncapi import described, validator
@@ -41,6 +41,8 @@ def test_a_record_has_the_key_that_the_registry_says(undisturbed: Stack, topic: 
             assert record.key.decode() == event.model
         elif topic.key == "model and epoch":
             assert record.key.decode() == f"{event.model}:{getattr(event, 'epoch', None)}"
+        elif isinstance(event, WindowsKept):
+            assert record.key.decode().endswith(f"|{event.model}")
         elif topic.key != "any":
             assert f"|{getattr(event, 'topic', None)}|{getattr(event, 'partition', None)}" in record.key.decode()
 

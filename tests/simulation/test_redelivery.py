@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from uuid import UUID
 
 from everloop import topics
 from everloop.events import TrafficPlanned
 from everloop.runtime.control import ControlService
 from everloop.runtime.data import DataService
+from everloop.runtime.log import Place
 from everloop.runtime.memory import MemoryClient
 from everloop.simulation import Process
 from everloop_drift.adapters import WindowsFold
-from everloop_drift.domain.slices import Partition
+from everloop_drift.adapters.wire import Writer, cell_message
+from everloop_drift.domain.lane import Lane
 from tests.simulation.books import archived_twice, lost, unbalanced, unread
-from tests.simulation.stack import JOURNALS, MODEL, Shown, Stack, builds
+from tests.simulation.stack import JOURNALS, MODEL, START, Shown, Stack, builds
 
 
 def test_reading_all_again_from_the_start_decides_nothing() -> None:
@@ -94,13 +95,11 @@ def _windows(process: Process) -> dict[object, object]:
     assert isinstance(process, DataService)
     fold = process.fold
     assert isinstance(fold, WindowsFold)
-    return {place: _plain(part) for place, part in fold.parts.items()}
+    return {place: _plain(place, lane) for place, lane in fold.lanes.items()}
 
 
-def _plain(part: Partition) -> object:
-    cells = {
-        key: (cell.inputs.to_plain(), cell.sums.to_plain(), cell.labelled.to_plain())
-        for key, cell in part.cells.items()
-    }
-    books = {name: count for name, count in asdict(part.books).items() if name != "offset"}
-    return cells, books, part.clocks
+def _plain(place: Place, lane: Lane) -> object:
+    writer = Writer("0", START)
+    cells = {key: cell_message(place, key, cell, writer).value for key, cell in lane.cells.items()}
+    known = lane.recent.newer | lane.recent.older
+    return cells, lane.books, lane.clocks, known, lane.offset, lane.checked

@@ -21,14 +21,16 @@ from everloop_drift.settings import DriftSettings
 
 def windows(settings: DriftSettings) -> int:
     """Rows to partial windows, on Faust."""
-    return run_folds("drift-windows", settings, lambda _: [WindowsFold(wall)])
+    return run_folds(
+        "drift-windows", settings, lambda health: [WindowsFold(wall, health.metrics, replica=settings.replica)]
+    )
 
 
 def judge(settings: DriftSettings) -> int:
     """Partial windows to closed windows to verdicts, on kafka-python."""
 
     def build(log: KafkaLog, metrics: Metrics) -> list[Process]:
-        merge = DataService(MergeFold(wall, metrics), log, replica=settings.replica)
+        merge = DataService(MergeFold(wall, metrics, replica=settings.replica), log, replica=settings.replica)
         none = ChildJobs({}, Path(tempfile.gettempdir()))
         judges = ControlService(decider(), log, none, replica=settings.replica, wall=wall, metrics=metrics)
         return [merge, judges, Silence(log, wall, source="drift")]

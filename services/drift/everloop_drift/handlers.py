@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from everloop import topics
 from everloop.events import AlertRaised, Episode, Event, Severity, WindowJudged
@@ -22,24 +22,33 @@ CONSUMES = (
     topics.CLOCK,
 )
 PRODUCES = (topics.PARTIALS, topics.WINDOWS, topics.DRIFT)
+ENDS = frozenset({Episode.OPENED, Episode.CLOSED})
 
 
 def announce(state: judging.State, event: Event) -> Sequence[AlertRaised]:
-    """An episode is one alert when it opens and one when it closes, not one per window."""
+    """An episode is one alert when it opens and one when it closes, not one per window; so is a fault."""
     del state
-    if not isinstance(event, WindowJudged) or event.episode not in {Episode.OPENED, Episode.CLOSED}:
+    if not isinstance(event, WindowJudged):
         return ()
-    name = f"{event.episode_kind}_{event.episode}"
     reason = event.reason
-    summary = (
-        f"{event.model} version {event.version}: {event.episode_kind} {event.episode} "
-        f"({reason.rule} {reason.measured}, limit {reason.limit}, {reason.samples} rows)"
-    )
-    severity: Severity = "warning" if event.episode is Episode.OPENED else "info"
-    alert = AlertRaised.about(
-        event, "drift", name=name, severity=severity, summary=summary, window_start=event.start, window_end=event.end
-    )
-    return (alert,)
+    why = f"({reason.rule} {reason.measured}, limit {reason.limit}, {reason.samples} rows)"
+    return tuple(
+        AlertRaised.about(
+            event, "drift", name=f"{kind}_{stage}", severity=severity if stage is Episode.OPENED else "info",
+            summary=f"{event.model} version {event.version}: {kind} {stage} {why}",
+            window_start=event.start, window_end=event.end,
+        )
+        for kind, stage, severity in _news(event)
+    )  # fmt: skip
+
+
+def _news(event: WindowJudged) -> Iterator[tuple[str, Episode, Severity]]:
+    """What begins or ends with this window, and how urgent its beginning is: a fault leaves the model unwatched."""
+    if event.episode in ENDS and event.episode_kind:
+        yield event.episode_kind, event.episode, "warning"
+    for fault in event.faults:
+        if fault.stage in ENDS:
+            yield fault.kind, fault.stage, "error"
 
 
 PROJECTIONS: Mapping[type[Event], Projection[judging.State]] = {WindowJudged: announce}

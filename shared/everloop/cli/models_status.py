@@ -206,7 +206,7 @@ def _judged(status: ModelStatus, event: e.WindowJudged) -> ModelStatus:
     others = tuple(one for one in status.episodes if one != kind)
     is_open = event.episode in {e.Episode.OPENED, e.Episode.CONTINUING}
     episodes = (*others, kind) if is_open else others if kind else status.episodes
-    if event.kind == "outcomes":
+    if event.kind == "outcomes" or event.revision:
         return replace(status, episodes=episodes)
     return replace(status, episodes=episodes, window=moment(event.start), verdict=event.verdict)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model whose loop file is applied.")]
 COLUMNS = ("start", "version", "rows", "share", "score", "verdict", "quality", "labelled", "episode")
 SCORE = "score"
+PRIMARY = ("roc_auc", "rmse")
 
 
 def register(app: typer.Typer) -> None:
@@ -95,14 +96,17 @@ def window_rows(judged: list[WindowJudged]) -> list[dict[str, object]]:
 
 
 def _inputs(one: WindowJudged) -> dict[str, object]:
-    columns = [measure.drifted for measure in one.measures if measure.name != SCORE]
-    share = sum(columns) / len(columns) if columns else None
+    columns = {measure.name for measure in one.measures if measure.name != SCORE}
+    drifted = {measure.name for measure in one.measures if measure.name != SCORE and measure.drifted}
+    share = len(drifted) / len(columns) if columns else None
     score = next((measure.value for measure in one.measures if measure.name == SCORE), None)
     return {"rows": one.rows, "share": share, "score": score, "verdict": one.verdict}
 
 
 def _outcomes(one: WindowJudged) -> dict[str, object]:
-    return {"quality": one.quality.get("roc_auc"), "labelled": one.verdict}
+    """The task's own metric: `rmse` of a regression."""
+    found = next((one.quality[name] for name in PRIMARY if name in one.quality), None)
+    return {"quality": found.value if found else None, "labelled": one.verdict}
 
 
 def _known(log: Log, topic: str, model: str) -> list[Heard]:

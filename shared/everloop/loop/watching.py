@@ -11,6 +11,7 @@ from everloop.loop.types import Count, Duration, FalseAlarms, Name, Number, Part
 
 Test = Literal["psi", "ks", "chi_square", "jensen_shannon", "wasserstein"]
 FeatureKind = Literal["numeric", "categorical"]
+Detector = Literal["adwin", "page_hinkley", "ddm", "hddm_a"]
 
 P_VALUE_TESTS: frozenset[Test] = frozenset({"ks", "chi_square"})
 """Their limit is a p-value: drift is below it. The other tests are distances: drift is at or above the limit."""
@@ -49,25 +50,42 @@ class Windows(Part):
     """How the stream is cut into windows of event time."""
 
     every: PositiveDuration = standard(
-        "15m", description="Length of a window; with `rows`, how often a window may close. Above zero."
+        "15m", description="Length of a slice, the smallest window, and how often a window may close. Above zero."
+    )
+    size: PositiveDuration | None = Field(
+        default=None,
+        description="Length of a window, a multiple of `every`: windows slide by `every`. Default: `every`, so that "
+        "each follows the one before.",
     )
     grace: Duration = standard(
         "2m", description="How long after its end a window waits for late rows. Shorter than `every`."
     )
+    revise: Duration = standard(
+        "0s",
+        description="How long after a window has closed late rows are still taken, into one revision of it. "
+        "0s: they are dropped with a count.",
+    )
     min_rows: Count = standard(
-        500, description="A window with fewer rows is not judged: too few to tell. Ignored with `rows`."
+        500,
+        description="A window with fewer rows is not judged: too few to tell. With `rows` it is half of them at most.",
     )
     rows: Count | None = Field(
         default=None,
-        description="Close a window at the first boundary of `every` where it has this many rows. "
-        "It is not supported yet, and refused. Default: by time.",
+        description="Close a window at the first boundary of `every` where it has this many rows. Default: by time.",
+    )
+    sliding: Annotated[bool, Strict()] = standard(
+        value=False,
+        description="With `rows`: at each boundary look at the newest slices that have so many rows together, instead "
+        "of starting anew after each window.",
     )
 
-    @field_validator("rows")
+    @field_validator("size")
     @classmethod
-    def _not_yet(cls, rows: int | None) -> None:
-        if rows is not None:
-            raise RuleError(rule="is not supported yet", fix="remove windows.rows: windows are cut by time")
+    def _of_slices(cls, size: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        every = info.data.get("every")
+        if size is not None and every is not None and (size % every or size < every):
+            raise RuleError(rule="is no multiple of windows.every", fix="write a multiple, such as 4 times as long")
+        return size
 
     @field_validator("grace")
     @classmethod
@@ -76,6 +94,20 @@ class Windows(Part):
         if every is not None and grace >= every:
             raise RuleError(rule="is too long", fix="windows.grace must be shorter than windows.every")
         return grace
+
+    @field_validator("rows")
+    @classmethod
+    def _time_or_rows(cls, rows: int | None, info: ValidationInfo) -> int | None:
+        if rows is not None and info.data.get("size") is not None:
+            raise RuleError(rule="cannot stand beside windows.size", fix="cut by time or by rows: remove one of them")
+        return rows
+
+    @field_validator("sliding")
+    @classmethod
+    def _by_rows(cls, sliding: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 -- pydantic's signature
+        if sliding and info.data.get("rows") is None:
+            raise RuleError(rule="belongs to windows.rows", fix="write windows.size to slide by time, or remove it")
+        return sliding
 
 
 class Labels(Part):
@@ -131,9 +163,29 @@ class Quality(Part):
 
     drop: Annotated[Number, Field(gt=0, le=1_000_000)] = standard(
         0.03,
-        description="Fall of the primary metric against the reference, in the metric's own unit, that is an alarm: "
-        "when the lower 95 % bound of the fall is above it.",
+        description="Fall of the primary metric against the reference (of rmse: its rise), in the metric's own unit, "
+        "that is an alarm: when the lower 95 % bound of it is above this.",
     )
+
+
+class Concept(Part):
+    """Detectors of concept drift, on the stream of errors of labelled rows."""
+
+    detectors: Annotated[tuple[Detector, ...], Field(max_length=4, json_schema_extra={"uniqueItems": True})] = standard(
+        ["adwin", "page_hinkley", "ddm"],
+        description="Which of River's detectors hear the errors; what they find is reported. An empty list: none.",
+    )
+    decides: Annotated[bool, Strict()] = standard(
+        False,  # noqa: FBT003 - a default, no flag
+        description="Whether a detector that fires opens an episode of quality by itself, without `confirm`.",
+    )
+
+    @field_validator("detectors")
+    @classmethod
+    def _once(cls, detectors: tuple[Detector, ...]) -> tuple[Detector, ...]:
+        if len(set(detectors)) < len(detectors):
+            raise RuleError(rule="names a detector twice", fix="name each detector once")
+        return detectors
 
 
 class Drift(Part):
@@ -151,6 +203,7 @@ class Drift(Part):
     )
     score: Limit = standard({}, description="Test and limit of the model's scores.")
     quality: Quality = standard({}, description="When realised quality counts as fallen.")
+    concept: Concept = standard({}, description="Detectors of concept drift on the errors of labelled rows.")
     false_alarms: FalseAlarms | None = Field(
         default=None,
         description="Not supported yet, and refused: limits from a budget of false alarms, such as 1 per 30d.",

@@ -104,6 +104,24 @@ def frequent(values: Values) -> tuple[str, ...]:
     return tuple(key for _, key in sorted(counted)[:MAX_CATEGORIES])
 
 
+def moments(values: Values) -> tuple[float | None, float | None]:
+    """Mean and population deviation of the finite values, which may be as large as floats go.
+
+    (None, None) where there is none, and for what leaves the range of floats. A constant has a deviation of exactly 0.
+    """
+    numbers = to_floats(values)[0]
+    finite = numbers[np.isfinite(numbers)]
+    if not finite.size:
+        return None, None
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        return low + 0.0, 0.0
+    unit = max(abs(low), abs(high))  # in this unit no sum overflows
+    scaled = finite / unit
+    mean, deviation = float(scaled.mean()) * unit, float(scaled.std()) * unit
+    return (mean, deviation) if math.isfinite(mean) and math.isfinite(deviation) else (None, None)
+
+
 def _column(
     name: str, kind: Kind, edges: tuple[float, ...], categories: tuple[str, ...], values: Values, blocks: int
 ) -> ColumnProfile:
@@ -116,6 +134,7 @@ def _column(
         return tuple(int(cell) for cell in cells[FIRST_BIN:])
 
     cells = count(values)
+    mean, deviation = moments(values) if kind == "numeric" else (None, None)
     bounds = [len(values) * place // blocks for place in range(blocks + 1)] if blocks else []
     return ColumnProfile(
         name=name,
@@ -126,5 +145,7 @@ def _column(
         missing=int(cells[MISSING]),
         nonfinite=int(cells[NONFINITE]),
         malformed=int(cells[MALFORMED]),
+        mean=mean,
+        deviation=deviation,
         blocks=tuple(bins(count(values[low:high])) for low, high in pairwise(bounds)),
     )

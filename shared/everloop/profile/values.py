@@ -21,7 +21,8 @@ class ColumnProfile(_Value):
     A numeric column has `len(edges) + 1` bins: bin i holds `edges[i-1] <= x < edges[i]`. The first edge is the smallest
     reference value and the last lies just above the largest, so the outermost bins hold what the reference never had. A
     categorical column has a bin per category, most frequent first, and `other` last. `blocks` are the same counts
-    per contiguous stretch of time, oldest first.
+    per contiguous stretch of time, oldest first. `mean` and `deviation` (population) are of the finite values of a
+    numeric column, None where there are none.
     """
 
     name: str
@@ -32,6 +33,8 @@ class ColumnProfile(_Value):
     missing: Count = 0
     nonfinite: Count = 0
     malformed: Count = 0
+    mean: Finite | None = None
+    deviation: Annotated[Finite, Field(ge=0)] | None = None
     blocks: tuple[tuple[Count, ...], ...] = ()
 
     @property
@@ -69,13 +72,17 @@ class QualityProfile(_Value):
 
 
 class Profile(_Value):
-    """The whole reference: `rows` rows of inputs, the scores of the holdout, and its quality."""
+    """The whole reference: `rows` rows of inputs, the scores of the holdout, and its quality.
+
+    `ignored` are columns that records had and the model does not use: they are known, their coming is no news.
+    """
 
     rows: Count
     columns: tuple[ColumnProfile, ...]
     score: ColumnProfile
     quality: tuple[QualityProfile, ...] = ()
     positive_rate: Finite | None = None
+    ignored: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _names(self) -> Self:

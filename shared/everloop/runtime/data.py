@@ -35,7 +35,11 @@ class Fold(Protocol):
         """Fold one record. Never raises on content: what is bad is counted or quarantined."""
 
     def flush(self) -> Sequence[Message]:
-        """State and outputs that are due; empty when nothing changed. After it the offsets may be committed."""
+        """State and outputs that are due. Asked again when they are acknowledged, until there are none.
+
+        So a fold that says first what holds, and then that it holds, is never believed too early. When nothing is left
+        the offsets may be committed. Nothing is taken meanwhile.
+        """
 
 
 @runtime_checkable
@@ -47,6 +51,17 @@ class Lingering(Protocol):
 
         Asked when all that a flush has given is acknowledged.
         """
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """What a fold has in addition when a flush of all its state costs much, and some of it cannot wait for the next."""
+
+    urgent: bool
+    """Whether something waits that others are waiting for."""
+
+    def flush_final(self) -> Sequence[Message]:
+        """What cannot wait, by stages as `flush`; it does not allow to commit."""
 
 
 @runtime_checkable
@@ -95,9 +110,10 @@ class DataService:
 
     def flush(self) -> bool:
         """Publish, wait for the acknowledgement, commit: in this order. Whether there was anything to do."""
-        messages = self.fold.flush()
-        if messages:
+        said = False
+        while messages := self.fold.flush():
             self.log.publish(messages)
+            said = True
         ends = committable(self.fold, self.positions)
         fresh = {place: end for place, end in ends.items() if end > self.done.get(place, 0)}
         if fresh:
@@ -105,7 +121,7 @@ class DataService:
         self.done |= fresh
         self.positions = {place: end for place, end in self.positions.items() if ends.get(place, 0) < end}
         self.waiting = 0
-        return bool(messages or fresh)
+        return bool(said or fresh)
 
     def hear_broadcasts(self) -> bool:
         """Read the broadcasts to their present end; whether anything came."""

@@ -1,7 +1,7 @@
-"""The carrier of the data plane: a Faust app that takes raw records, flushes, and acknowledges by hand.
+"""The carrier of the data plane: a Faust app that takes batches of raw records, flushes, and commits by hand.
 
 Faust is one thin at-least-once loop here and nothing else: one agent per topic, `concurrency=1`, our own decode. Its
-automatic acknowledgement loses rows, an exception in an agent skips its record for good, so acks follow the broker's
+automatic acknowledgement loses rows, an exception in an agent skips its record for good, so commits follow the broker's
 acknowledgement of the state, and anything unforeseen ends the process: the supervisor starts it again.
 """
 
@@ -11,10 +11,10 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import faust
 import structlog
@@ -22,19 +22,22 @@ from faust.types import TP
 
 from everloop.errors import EverloopError, FatalError
 from everloop.runtime.broadcast import Broadcast
-from everloop.runtime.data import Curious, Fold, committable
+from everloop.runtime.data import Curious, Fold, Stepwise, committable
+from everloop.runtime.faust_batches import SCHEME, BatchConsumer, register
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
 from everloop.runtime.log import Message, Place, Record, headers_of
 
 EXIT_RESTART = 70
 IDLE_S = 0.05
 HELD_S = 1.0
+CHECKPOINT_S = 5.0
 LIMIT = 2_000
 BROADCAST_EVERY_S = 0.2
 SETTINGS: dict[str, Any] = {
     "processing_guarantee": "at_least_once",
     "stream_wait_empty": False,
-    "stream_buffer_maxsize": 512,
+    "stream_buffer_maxsize": 4,
+    "broker_max_poll_records": 2_000,
     "broker_commit_interval": 60.0,
     "broker_commit_every": 1_000_000,
     "broker_session_timeout": SESSION_MS / 1000,
@@ -59,34 +62,36 @@ logger = structlog.get_logger()
 
 
 @dataclass
-class Pending:
-    """Events that are in the fold but not acknowledged, by place; `fresh` counts those since the last flush."""
+class Pace:
+    """When to flush. `fresh` counts the records that were taken since the last flush, times are in seconds.
 
-    events: dict[Place, list[Any]] = field(default_factory=dict)
+    A fold that waits for checkpoints is flushed when nothing came for a moment, or each `CHECKPOINT_S`; any other also
+    when many records wait. What a lingering fold holds back is asked for again each second.
+    """
+
+    steady: bool
     fresh: int = 0
-    last_s: float = 0.0
+    held: bool = False
+    taken_s: float = 0.0
+    flushed_s: float = 0.0
 
-    def add(self, place: Place, event: Any, now_s: float) -> None:  # noqa: ANN401 -- Faust types events by their values
-        """One more."""
-        self.events.setdefault(place, []).append(event)
-        self.fresh += 1
-        self.last_s = now_s
+    def note(self, records: int, now_s: float) -> None:
+        """So many more were taken."""
+        self.flushed_s = self.flushed_s if self.fresh else now_s
+        self.fresh += records
+        self.taken_s = now_s
+
+    def flush(self, now_s: float, *, held: bool) -> None:
+        """Everything but what is `held` back has been committed."""
+        self.fresh, self.held, self.flushed_s, self.taken_s = 0, held, now_s, now_s
 
     def is_due(self, now_s: float) -> bool:
-        """Fresh events when nothing came for 50 ms or there are many; those that a fold holds back, each second."""
-        quiet = now_s - self.last_s
-        if self.fresh:
-            return quiet >= IDLE_S or self.fresh >= LIMIT
-        return quiet >= HELD_S and any(self.events.values())
-
-    def release(self, ends: Mapping[Place, int]) -> list[Any]:
-        """Take out the events below the ends: they may be acknowledged."""
-        released = []
-        for place, end in ends.items():
-            events = self.events.get(place, [])
-            released += [event for event in events if event.message.offset < end]
-            self.events[place] = [event for event in events if event.message.offset >= end]
-        return released
+        """Whether it is time."""
+        if not self.fresh:
+            return self.held and now_s - self.taken_s >= HELD_S
+        if now_s - self.taken_s >= IDLE_S:
+            return True
+        return now_s - self.flushed_s >= CHECKPOINT_S if self.steady else self.fresh >= LIMIT
 
 
 class FaustCarrier:
@@ -110,18 +115,22 @@ class FaustCarrier:
         self.is_ready = ready
         self.data = data
         self.group = f"everloop.{fold.name}"
-        self.pending = Pending()
+        self.pace = Pace(steady=isinstance(fold, Stepwise))
+        self.lock = asyncio.Lock()
         self.expected: dict[Place, int] = {}
+        self.done: dict[Place, int] = {}
+        self.generation = 0
         self.ready = False
+        register()
         self.app = faust.App(
-            self.group, broker=f"kafka://{address}", datadir=str(data / fold.name),
+            self.group, broker=f"{SCHEME}://{address}", datadir=str(data / fold.name),
             consumer_group_instance_id=f"{self.group}.{replica}",
             **SETTINGS,
         )  # fmt: skip
         self.app.on_rebalance_complete.connect(self._assigned)
         self.app.on_partitions_revoked.connect(self._revoked)
         for topic in fold.hears:
-            channel = self.app.topic(topic, value_serializer="raw", key_serializer="raw")
+            channel = self.app.topic(topic, value_serializer="raw", key_serializer="raw", acks=False)
             self.app.agent(channel, concurrency=1, name=topic)(self._agent)
         self.app.task(self._flushing)
         self.app.task(self._listening)
@@ -134,11 +143,12 @@ class FaustCarrier:
         if isinstance(self.fold, Curious):
             self.fold.refresh = self._hear_broadcasts
 
-    async def _agent(self, stream: Any) -> None:  # noqa: ANN401 -- Faust types streams by their values, ours are raw bytes
+    async def _agent(self, stream: Any) -> None:  # noqa: ANN401 -- Faust types streams by their values, ours are batches
         stream.enable_acks = False
         async for event in self._events(stream):
             try:
-                self._take(event)
+                async with self.lock:
+                    self._take(event.message)
             except Exception as error:  # noqa: BLE001 -- Faust would skip the record: the process ends before the commit
                 _die("a record could not be folded", error)
 
@@ -146,41 +156,56 @@ class FaustCarrier:
         async for event in stream.events():
             yield event
 
-    def _take(self, event: Any) -> None:  # noqa: ANN401 -- as above
-        message = event.message
+    def _take(self, message: Any) -> None:  # noqa: ANN401 -- as above
         place = Place(message.topic, message.partition)
-        if not self.ready or message.offset < self.expected.get(place, 1 << 62):
-            return  # of an assignment that has ended, or folded before: it comes again where it belongs
-        headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
-        appended = int((message.timestamp or 0) * 1000)
-        self.fold.take(Record(place, message.offset, message.key, message.value, headers_of(headers), appended))
-        self.expected[place] = message.offset + 1
-        self.pending.add(place, event, time.monotonic())
+        if not self.ready or place not in self.expected:
+            return  # of an assignment that has ended: it comes again where it belongs
+        expected, taken = self.expected[place], 0
+        for one in message.value:
+            if one.offset >= expected:
+                self.fold.take(Record(place, one.offset, one.key, one.value, headers_of(one.headers), one.timestamp))
+                taken += 1
+        if taken:
+            self.expected[place] = message.value[-1].offset + 1
+            self.pace.note(taken, time.monotonic())
 
     async def _flushing(self) -> None:
-        """Flush when nothing came for 50 ms, or when enough waits."""
+        """Flush when it is time; what has become final goes out at once."""
         while True:
             await asyncio.sleep(IDLE_S / 2)
-            if self.ready and self.pending.is_due(time.monotonic()):
+            if self.ready:
                 try:
-                    await self._flush()
+                    await self._flush_what_is_due()
                 except asyncio.CancelledError:
                     raise
                 except Exception as error:  # noqa: BLE001 -- state was not acknowledged: the offsets must not be committed
                     _die("state could not be published", error)
             self.progress()
 
+    async def _flush_what_is_due(self) -> None:
+        async with self.lock:
+            if self.pace.is_due(time.monotonic()):
+                await self._flush()
+            elif isinstance(self.fold, Stepwise) and self.fold.urgent:
+                await self._publish_all(self.fold.flush_final)
+
     async def _flush(self) -> None:
-        """Publish, wait for every acknowledgement, acknowledge the events, commit."""
-        pending, positions = self.pending, dict(self.expected)
-        pending.fresh, pending.last_s = 0, time.monotonic()
-        messages = self.fold.flush()
-        await self._publish(messages)
-        if pending is not self.pending:
+        """Publish stage by stage, each acknowledged before the next; then commit."""
+        generation, positions = self.generation, dict(self.expected)
+        await self._publish_all(self.fold.flush)
+        if generation != self.generation:
             return  # a rebalance came in between: the next holder reads again what was not committed
-        for event in pending.release(committable(self.fold, positions)):
-            event.ack()
-        await self.app.consumer.commit()
+        ends = committable(self.fold, positions)
+        self.pace.flush(time.monotonic(), held=any(ends.get(place, 0) < end for place, end in positions.items()))
+        fresh = {place: end for place, end in ends.items() if end > self.done.get(place, 0)}
+        consumer = cast("BatchConsumer", self.app.consumer)
+        if fresh and await consumer.commit_offsets({TP(*place): end for place, end in fresh.items()}):
+            self.done |= fresh
+
+    async def _publish_all(self, flush: Callable[[], Sequence[Message]]) -> None:
+        generation = self.generation
+        while generation == self.generation and (messages := flush()):
+            await self._publish(messages)
 
     async def _publish(self, messages: Sequence[Message]) -> None:
         sent = [await self._send(message) for message in messages]
@@ -210,21 +235,27 @@ class FaustCarrier:
 
     async def _revoked(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 -- Faust's signal
         self.ready = False
-        self.pending = Pending()
+        self.generation += 1
 
     async def _assigned(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 -- Faust's signal
         """Awaited before seek and resume: rebuild the state of what is held now."""
         try:
-            held = {Place(tp.topic, tp.partition) for tp in _assignment(self.app)}
-            mine = {place for place in held if place.topic in self.fold.hears}
-            self._hear_broadcasts()
-            self.expected = self.log.committed(self.group, mine)
-            self.fold.restore(self.log, dict(self.expected))
+            async with self.lock:
+                self._restore()
         except Exception as error:  # noqa: BLE001 -- without its state the fold would count wrongly
             _die("state could not be restored", error)
-        self.pending = Pending()
         self.ready = True
         self.is_ready()
+
+    def _restore(self) -> None:
+        held = {Place(tp.topic, tp.partition) for tp in _assignment(self.app)}
+        mine = {place for place in held if place.topic in self.fold.hears}
+        self._hear_broadcasts()
+        self.expected = self.log.committed(self.group, mine)
+        self.done = dict(self.expected)
+        self.fold.restore(self.log, dict(self.expected))
+        self.pace.flush(time.monotonic(), held=False)
+        self.generation += 1
 
 
 def _assignment(app: Any) -> set[TP]:  # noqa: ANN401 -- Faust's app

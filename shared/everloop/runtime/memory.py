@@ -37,6 +37,7 @@ class MemoryLog:
         }
         self.offsets: dict[str, dict[Place, int]] = {}
         self.groups: dict[str, _Group] = {}
+        self.holes: set[tuple[Place, int]] = set()
         self.now_ms = 0
 
     def client(self, hook: Hook = no_hook) -> MemoryClient:
@@ -49,6 +50,19 @@ class MemoryLog:
         offset = len(stored)
         stored.append(Record(message.place, offset, message.key, message.value, message.headers, self.now_ms))
         return offset
+
+    def compact(self, topic: str) -> None:
+        """Do what a cleaner does: of each key the last record stays, at its offset; the others leave holes."""
+        for place, stored in self.records.items():
+            if place.topic == topic:
+                newest = {record.key: record.offset for record in stored}
+                for record in stored:
+                    if newest[record.key] != record.offset:
+                        self.holes.add((place, record.offset))
+
+    def read(self, place: Place, start: int, end: int) -> list[Record]:
+        """The records from `start` on, up to `end` (exclusive), holes left out."""
+        return [one for one in self.records[place][start:end] if (place, one.offset) not in self.holes]
 
     def rebalance(self, group: _Group) -> None:
         """Range assignor over co-partitioned topics: partition n of every topic goes to the same member."""
@@ -140,7 +154,7 @@ class MemoryTail:
         """All records up to the ends (exclusive)."""
         found: list[Record] = []
         for place, end in ends.items():
-            found += self.broker.records[place][self.positions[place] : end]
+            found += self.broker.read(place, self.positions[place], end)
             self.positions[place] = max(end, self.positions[place])
         return found
 
@@ -172,9 +186,9 @@ class MemoryConsumer:
         found: list[Record] = []
         for place in sorted(self.positions):
             start = self.positions[place]
-            found += self.client.broker.records[place][start : start + self.max_records - len(found)]
-        for record in found:
-            self.positions[record.place] = record.offset + 1
+            stop = min(start + self.max_records - len(found), len(self.client.broker.records[place]))
+            found += self.client.broker.read(place, start, stop)
+            self.positions[place] = max(start, stop)
         return found
 
     def assignment(self) -> Assignment:

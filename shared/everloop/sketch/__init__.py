@@ -1,22 +1,25 @@
-"""Mergeable counts of scored rows: integers only, so that merging is associative and commutative to the bit.
+"""Mergeable counts of rows: integers only, so that merging is associative and commutative to the bit.
 
-`columns` sketches inputs and scores of one (version, arm, slice) on its reference profile; `arms` sums per hash
-bucket, the unit of evidence of a rollout; `labelled` counts scores by outcome. All have `empty()`, `merge`, and JSON
-whose bytes are canonical.
+`inputs` counts features and scores of one (version, arm, schema, slice) on the bins of its `layout`, which is made of
+the reference profile; `sums` adds up per hash bucket, the unit of evidence of a rollout, and `arms` is the value that
+a window carries of it; `labelled` counts scores by outcome. All have JSON forms whose bytes are canonical.
 """
 
 from everloop.sketch.arms import BUCKETS, ArmSums
-from everloop.sketch.columns import ColumnSketch, Sketch, merge, observe
-from everloop.sketch.labelled import GRID, Estimate, LabelledScores
+from everloop.sketch.classified import GRID
+from everloop.sketch.inputs import Inputs
+from everloop.sketch.labelled import Labelled
+from everloop.sketch.layout import AS_PROFILE, Layout, Schema
+from everloop.sketch.sums import Sums
 
 __all__ = [
+    "AS_PROFILE",
     "BUCKETS",
     "GRID",
     "ArmSums",
-    "ColumnSketch",
-    "Estimate",
-    "LabelledScores",
-    "Sketch",
-    "merge",
-    "observe",
+    "Inputs",
+    "Labelled",
+    "Layout",
+    "Schema",
+    "Sums",
 ]

@@ -1,166 +1,209 @@
-"""Scores by outcome on a fixed grid: realised quality from integers alone."""
+"""Labelled rows of one version and arm, in integers: what realised quality and the stream of errors follow from."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from everloop.errors import InvalidError
-from everloop.sketch.reading import integers, place
+from everloop.profile.build import Task
+from everloop.sketch.classified import CUT, ScoreCounts, brier
+from everloop.sketch.reading import count, integers, place
+from everloop.sketch.residuals import UNITS, Residuals, in_units
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-GRID: Final = 1000
-_EPSILON: Final = 1e-15  # log loss is infinite at 0 and 1
-_FEWEST: Final = 2  # rows of a class for a variance
-
-
-class Estimate(NamedTuple):
-    """A measured value and its standard error."""
-
-    value: float
-    standard_error: float
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+AGE_BINS: Final = 48
+"""Ages of labels: bin 0 is none, bin k holds 2^(k-1) <= age < 2^k milliseconds; the last one is 4,000 years."""
+TASKS: Final[frozenset[str]] = frozenset({"binary", "multiclass", "regression"})
+_MALFORMED: Final = "labelled rows are counts and sums in integers, of one task"
 
 
-def _no_counts() -> NDArray[np.int64]:
-    return np.zeros(GRID, dtype=np.int64)
+def _no_ages() -> Integers:
+    return np.zeros(AGE_BINS, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledScores:
-    """Labelled rows of one arm of a binary model. Shape of the histograms: 1,000 equal bins on [0, 1].
+class Labelled:
+    """Counts of labelled rows. `ages` (48,) counts rows by the age of their label, see `AGE_BINS`.
 
-    `correct` counts rows on the right side of 0.5 (0.5 itself is a yes); `rejected` counts rows whose score is outside
-    [0, 1] or whose label is neither 0 nor 1: they are in nothing else. Loss sums are in millionths.
+    `series` is the stream of errors, by the begin of each interval (ms): rows, wrong rows, and the sum of a loss within
+    [0, 1], in millionths. Binary: a row is wrong on the other side of 0.5 (0.5 itself is a yes), its loss is the
+    squared error. Regression: the loss is a / (1 + a), a the absolute residual over `scale`; no row is wrong.
+    Multiclass: the label alone cannot say whether the predicted class was right, so there is no series, and ages are
+    all that counts.
+
+    `scale` is the reference deviation of a regression's score, the unit of its residuals, and 1 for other tasks. Rows
+    in `rejected` are in nothing else: a label or score that is not finite, under binary a score outside [0, 1] or a
+    label that is neither 0 nor 1.
     """
 
-    positives: NDArray[np.int64] = field(default_factory=_no_counts)
-    negatives: NDArray[np.int64] = field(default_factory=_no_counts)
-    correct: int = 0
-    log_loss_e6: int = 0
-    brier_e6: int = 0
+    task: Task
+    scale: float = 1.0
+    scores: ScoreCounts = field(default_factory=ScoreCounts)
+    residuals: Residuals = field(default_factory=Residuals)
+    ages: Integers = field(default_factory=_no_ages)
+    series: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
     rejected: int = 0
 
     @classmethod
-    def empty(cls) -> LabelledScores:
-        """Give the identity of `merge`."""
-        return cls()
+    def empty(cls, task: Task, scale: float | None = None) -> Labelled:
+        """Give the identity of `merge` for this task and scale; no usable scale (None, 0, not finite) is 1."""
+        return cls(task, _scale(task, scale))
 
     @classmethod
     def observe(
-        cls, scores: Sequence[float] | NDArray[np.generic], labels: Sequence[float] | NDArray[np.generic]
-    ) -> LabelledScores:
-        """Count scores and labels of equal length; None is read as NaN and rejected."""
+        cls, task: Task, scale: float | None, scores: Floats, labels: Floats, ages_ms: Integers, points: Integers
+    ) -> Labelled:
+        """Count rows given as arrays of equal length (n,); `points` is the begin of each row's interval in ms."""
+        unit = _scale(task, scale)
         score, label = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.float64)
-        kept = (score >= 0) & (score <= 1) & ((label == 0) | (label == 1))
-        score, label = score[kept], label[kept]
-        places = np.minimum(score * GRID, GRID - 1).astype(np.int64)
-        wrong = np.clip(np.abs(label - score), 0, 1 - _EPSILON)
+        kept = _usable(task, score, label)
+        score, label, when = score[kept], label[kept], np.asarray(points, dtype=np.int64)[kept]
+        residuals = in_units(score, label, unit) if task == "regression" else np.empty(0, dtype=np.int64)
         return cls(
-            positives=np.bincount(places[label == 1], minlength=GRID).astype(np.int64),
-            negatives=np.bincount(places[label == 0], minlength=GRID).astype(np.int64),
-            correct=int(np.count_nonzero((score >= 0.5) == (label == 1))),  # noqa: PLR2004  # the usual cut
-            log_loss_e6=int(np.rint(-np.log1p(-wrong) * 1e6).astype(np.int64).sum()),
-            brier_e6=int(np.rint(wrong**2 * 1e6).astype(np.int64).sum()),
-            rejected=int(kept.size - np.count_nonzero(kept)),
+            task,
+            unit,
+            ScoreCounts.observe(score, label) if task == "binary" else ScoreCounts(),
+            Residuals.observe(residuals),
+            _ages(np.asarray(ages_ms, dtype=np.int64)[kept]),
+            _series(when, *_errors(task, score, label, residuals)) if task != "multiclass" else {},
+            kept.size - int(np.count_nonzero(kept)),
         )
 
     @property
     def rows(self) -> int:
-        """Labelled rows."""
-        return int(self.positives.sum() + self.negatives.sum())
+        """Labelled rows, without the rejected ones."""
+        return int(self.ages.sum())
 
-    def auc(self) -> Estimate | None:
-        """Area under the ROC curve, ties counted half, with DeLong's standard error, both exact on the binned scores.
+    def merge(self, other: Labelled) -> Labelled:
+        """Add all counts and sums. Raises `InvalidError` (`shape`) where task or scale differ."""
+        if (self.task, self.scale) != (other.task, other.scale):
+            message = "labelled rows of two tasks or scales do not add up: merge those of one version only"
+            raise InvalidError("shape", message)
+        return Labelled(
+            self.task,
+            self.scale,
+            self.scores.merge(other.scores),
+            self.residuals.merge(other.residuals),
+            self.ages + other.ages,
+            _merged(self.series, other.series),
+            self.rejected + other.rejected,
+        )
 
-        DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44. None with fewer than two rows of either class.
+    def age_ms(self, share: float) -> int | None:
+        """Age of the label that this share of rows does not exceed: the upper end of its bin, at most twice the age.
+
+        None without rows.
         """
-        yes, no = int(self.positives.sum()), int(self.negatives.sum())
-        if min(yes, no) < _FEWEST:
-            return None
-        beaten = (np.cumsum(self.negatives) - self.negatives / 2) / no  # by a positive of this bin
-        beating = (yes - np.cumsum(self.positives) + self.positives / 2) / yes  # a negative of this bin
-        value = float(self.positives @ beaten) / yes
-        first = float(self.positives @ (beaten - value) ** 2) / (yes - 1)
-        second = float(self.negatives @ (beating - value) ** 2) / (no - 1)
-        return Estimate(value, math.sqrt(first / yes + second / no))
-
-    def accuracy(self) -> Estimate | None:
-        """Share of rows on the right side of 0.5, with the binomial standard error; None without rows."""
         if not self.rows:
             return None
-        share = self.correct / self.rows
-        return Estimate(share, math.sqrt(share * (1 - share) / self.rows))
-
-    def log_loss(self) -> float | None:
-        """Mean log loss in nats; None without rows."""
-        return self.log_loss_e6 / 1e6 / self.rows if self.rows else None
-
-    def brier(self) -> float | None:
-        """Mean squared error of the score; None without rows."""
-        return self.brier_e6 / 1e6 / self.rows if self.rows else None
-
-    def positive_rate(self) -> float | None:
-        """Share of positives; None without rows."""
-        return float(self.positives.sum()) / self.rows if self.rows else None
-
-    def merge(self, other: LabelledScores) -> LabelledScores:
-        """Add all counts and sums."""
-        return LabelledScores(
-            positives=self.positives + other.positives,
-            negatives=self.negatives + other.negatives,
-            correct=self.correct + other.correct,
-            log_loss_e6=self.log_loss_e6 + other.log_loss_e6,
-            brier_e6=self.brier_e6 + other.brier_e6,
-            rejected=self.rejected + other.rejected,
-        )
+        passed = np.cumsum(self.ages) >= max(1, math.ceil(share * self.rows))
+        found = int(np.argmax(passed))
+        return int(2**found - 1)
 
     def __eq__(self, other: object) -> bool:
         """Equal counts and sums."""
-        return isinstance(other, LabelledScores) and self.to_json() == other.to_json()
+        return isinstance(other, Labelled) and self.to_json() == other.to_json()
 
     def __hash__(self) -> int:
         """Agree with equality."""
         return hash(self.to_json())
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the sums, and the non-empty bins as `{bin: [positives, negatives]}`."""
-        filled = np.flatnonzero(self.positives + self.negatives)
+        """Give all counts and sums as JSON values, empty bins left out."""
+        measured = {"binary": self.scores.to_plain, "regression": self.residuals.to_plain}.get(self.task, dict)
         return {
-            "bins": {str(one): [int(self.positives[one]), int(self.negatives[one])] for one in filled},
-            "correct": self.correct,
-            "log_loss_e6": self.log_loss_e6,
-            "brier_e6": self.brier_e6,
+            "task": self.task,
+            "scale": self.scale,
+            "measured": measured(),
+            "ages": {str(one): int(self.ages[one]) for one in np.flatnonzero(self.ages)},
+            "series": {str(start): list(self.series[start]) for start in sorted(self.series)},
             "rejected": self.rejected,
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> LabelledScores:
+    def from_plain(cls, plain: Mapping[str, Any]) -> Labelled:
         """Read `to_plain`; raises `InvalidError` (`malformed`) for anything else."""
-        counts = np.zeros((2, GRID), dtype=np.int64)
         try:
-            sums = {name: int(plain[name]) for name in ("correct", "log_loss_e6", "brier_e6", "rejected")}
-            for text, pair in plain["bins"].items():
-                counts[:, place(text, GRID)] = integers(pair, len(counts))
+            return _read(plain)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise InvalidError("malformed", "labelled scores are sums and integer pairs per bin 0..999") from error
-        return cls(positives=counts[0], negatives=counts[1], **sums)
+            raise InvalidError("malformed", _MALFORMED) from error
 
     def to_json(self) -> bytes:
         """Give canonical bytes: equal counts have equal bytes."""
         return orjson.dumps(self.to_plain(), option=orjson.OPT_SORT_KEYS)
 
     @classmethod
-    def from_json(cls, data: bytes) -> LabelledScores:
+    def from_json(cls, data: bytes) -> Labelled:
         """Read `to_json`; raises `InvalidError` (`malformed`) for anything else."""
         try:
             return cls.from_plain(orjson.loads(data))
         except orjson.JSONDecodeError as error:
-            raise InvalidError("malformed", "labelled scores are a JSON object") from error
+            raise InvalidError("malformed", _MALFORMED) from error
+
+
+def _scale(task: Task, scale: float | None) -> float:
+    usable = task == "regression" and scale is not None and math.isfinite(scale) and scale > 0
+    return float(scale) if usable and scale is not None else 1.0
+
+
+def _usable(task: Task, score: Floats, label: Floats) -> NDArray[np.bool_]:
+    if task != "binary":
+        return np.asarray(np.isfinite(score) & np.isfinite(label))
+    return np.asarray((score >= 0) & (score <= 1) & ((label == 0) | (label == 1)))
+
+
+def _errors(task: Task, score: Floats, label: Floats, residuals: Integers) -> tuple[Integers, Integers]:
+    """Whether each row is wrong (0 or 1), and its loss in millionths."""
+    if task == "binary":
+        return ((score >= CUT) != (label == 1)).astype(np.int64), brier(score, label)
+    over = residuals / UNITS
+    return np.zeros_like(residuals), np.rint(over / (1 + over) * 1e6).astype(np.int64)
+
+
+def _ages(ages_ms: Integers) -> Integers:
+    """Count by bit length; a label that is older than its row is of age 0."""
+    places = np.frexp(np.clip(ages_ms, 0, 2 ** (AGE_BINS - 1) - 1).astype(np.float64))[1]
+    return np.bincount(places, minlength=AGE_BINS).astype(np.int64)
+
+
+def _series(points: Integers, wrong: Integers, loss: Integers) -> dict[int, tuple[int, int, int]]:
+    starts, place = np.unique(points, return_inverse=True)
+    sums = np.zeros((starts.size, 3), dtype=np.int64)
+    np.add.at(sums, place, np.stack([np.ones_like(wrong), wrong, loss], axis=1))
+    return {int(start): (int(rows), int(bad), int(lost)) for start, (rows, bad, lost) in zip(starts, sums, strict=True)}
+
+
+def _merged(
+    one: Mapping[int, tuple[int, int, int]], two: Mapping[int, tuple[int, int, int]]
+) -> dict[int, tuple[int, int, int]]:
+    nothing = (0, 0, 0)
+    both = {start: (one.get(start, nothing), two.get(start, nothing)) for start in {**one, **two}}
+    return {start: (a[0] + b[0], a[1] + b[1], a[2] + b[2]) for start, (a, b) in both.items()}
+
+
+def _read(plain: Mapping[str, Any]) -> Labelled:
+    task, scale = plain["task"], plain["scale"]
+    if task not in TASKS or type(scale) is not float or scale != _scale(task, scale):
+        raise ValueError("no task, or a scale that is none")
+    ages, series = _no_ages(), {}
+    for text, rows in plain["ages"].items():
+        ages[place(text, AGE_BINS)] = count(rows)
+    for text, sums in plain["series"].items():
+        rows, wrong, loss = (count(number) for number in integers(sums, 3).tolist())
+        series[int(text)] = (rows, wrong, loss)
+    scores = ScoreCounts.from_plain(plain["measured"]) if task == "binary" else ScoreCounts()
+    residuals = Residuals.from_plain(plain["measured"]) if task == "regression" else Residuals()
+    read = Labelled(task, scale, scores, residuals, ages, series, count(plain["rejected"]))
+    counted = {"binary": scores.rows, "regression": residuals.rows}.get(task, read.rows)
+    listed = sum(rows for rows, _, _ in series.values()) if task != "multiclass" else read.rows
+    if not counted == listed == read.rows:
+        raise ValueError("the parts are of different rows")
+    return read

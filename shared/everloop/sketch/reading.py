@@ -18,3 +18,17 @@ def place(text: str, size: int) -> int:
     if not 0 <= number < size:
         raise ValueError("not a position")
     return number
+
+
+def count(value: object) -> int:
+    """Read a whole number from 0; raises `ValueError` for anything else."""
+    if type(value) is not int or value < 0:
+        raise ValueError("not a count")
+    return value
+
+
+def written(value: object) -> int:
+    """Read a whole number from 0 that is written as text, since it may be beyond 64 bits; else raises `ValueError`."""
+    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
+        raise ValueError("not a number in digits")
+    return int(value)

@@ -62,7 +62,8 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 def _judged(event: e.WindowJudged) -> str:
     episode = "" if event.episode is e.Episode.NONE else f"; {event.episode_kind} episode {event.episode}"
-    return f"{event.kind} {_range(event)}: {event.verdict}, {said(event.reason)}{episode}"
+    revision = f" (revision {event.revision})" if event.revision else ""
+    return f"{event.kind} {_range(event)}{revision}: {event.verdict}, {said(event.reason)}{episode}"
 
 
 def _requested(event: e.TrainingRequested) -> str:
@@ -96,7 +97,11 @@ LINES: Final[Mapping[type[e.Event], Callable[[Any], str]]] = {
     e.KeysRouted: lambda v: f"{len(v.times)} {v.kind} keys",
     e.OutcomesJoined: lambda v: f"{len(v.times)} outcomes, version {v.version or '–'}, arm {v.arm or '–'}",
     e.ManifestCommitted: lambda v: f"{v.rows} {v.kind} rows to {moment(v.watermark)}, file {v.sha256[:SHORT]}",
-    e.PartialSaved: lambda v: f"{v.kind} from {moment(v.start)}, version {v.version}, {v.arm}, offset {v.offset}",
+    e.PartialSaved: lambda v: (
+        f"{v.rows} rows of {v.topic} from {moment(v.start)}, version {v.version}, {v.arm}, offset {v.offset}"
+    ),
+    e.IdsRemembered: lambda v: f"{v.topic}/{v.partition} from {v.start}",
+    e.WindowsKept: lambda v: f"{v.said} said, {len(v.owed)} owe outcomes",
     e.BooksKept: lambda v: f"{v.topic}/{v.partition} to {v.offset}: {v.counted} counted, {v.late} late",
     e.WindowClosed: lambda v: f"{v.kind} {_range(v)}: {v.rows} rows in {len(v.arms)} arms",
     e.WindowJudged: _judged,

@@ -95,8 +95,8 @@ def _began(event: e.WindowJudged, book: Book) -> e.Event | None:
         return None
     if event.episode is not e.Episode.OPENED:
         return book.before(event, (e.WindowJudged,), lambda one: _opens(one, event.episode_id))
-    first = (event.kind, event.change_at, event.version)
-    return book.before(event, (e.WindowJudged,), lambda one: (one.kind, one.start, one.version) == first)
+    first = (event.kind, event.change_at, event.version, 0)
+    return book.before(event, (e.WindowJudged,), lambda one: (one.kind, one.start, one.version, one.revision) == first)
 
 
 def _opens(window: e.WindowJudged, episode: object) -> bool:

@@ -99,9 +99,8 @@ class Forgets(WindowsFold):
     """Enters again what it reads again."""
 
     def take(self, record: Record) -> None:
-        known, self.parts[record.place].books.offset = self.parts[record.place].books.offset, -1
+        self.lanes[record.place].checked = record.offset - 1
         super().take(record)
-        self.parts[record.place].books.offset = max(known, record.offset)
 
 
 def audited(make: Callable[[], WindowsFold], crash: Callable[[Point], bool] = lambda _: False) -> Simulation:

@@ -114,7 +114,8 @@ def an_outcome(index: int, quality: float) -> e.WindowJudged:
     return e.WindowJudged.named(
         f"outcomes/{index}", NOON + timedelta(hours=index + 2), "fraud", kind="outcomes", start=start,
         end=start + HOUR_MS, revision=0, version="1", verdict="stable", measures=(), rows=1500,
-        episode=e.Episode.NONE, quality={"roc_auc": quality},
+        episode=e.Episode.NONE,
+        quality={"roc_auc": e.QualityMeasure(value=quality, error=0.01, lower=0.9, upper=1, rows=1500)},
         reason=e.Reason(rule="drift.quality.drop", measured=0.01, limit=0.05, samples=1500),
     )  # fmt: skip
 

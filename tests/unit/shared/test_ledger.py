@@ -7,7 +7,6 @@ from everloop.ledger import Ledger
 from everloop.runtime.log import Place, Record
 from everloop.runtime.memory import MemoryLog
 from tests.builders import NOON
-from tests.compaction import compact
 
 PLACE = Place(topics.PREDICTIONS.name, 2)
 
@@ -31,7 +30,7 @@ def test_what_a_zombie_publishes_late_replaces_no_newer_books() -> None:
     enter(heir, 0, 1, 2, 3)
     log.client().publish(heir.messages())
     log.client().publish(zombie.messages())
-    compact(log, topics.BOOKS)
+    log.compact(topics.BOOKS.name)
     account = a_ledger(log, "2").accounts[PLACE]
     assert (account.offset, account.counts["counted"]) == (3, 40)
 
@@ -44,6 +43,6 @@ def test_books_go_on_where_the_published_ones_end() -> None:
     second = a_ledger(log, "1")
     enter(second, 0, 1, 2)
     log.client().publish(second.messages())
-    compact(log, topics.BOOKS)
+    log.compact(topics.BOOKS.name)
     account = a_ledger(log, "0").accounts[PLACE]
     assert (account.offset, account.counts["counted"]) == (2, 30)

@@ -98,6 +98,29 @@ def test_ties_of_categories_do_not_depend_on_the_order_of_rows() -> None:
     assert a_column(["b", "a", "c"]) == a_column(["c", "b", "a"])
 
 
+def test_moments_are_of_the_finite_values() -> None:
+    column = a_column([1.0, 2.0, 3.0, 6.0, None, math.nan, math.inf, "4"])
+    assert (column.mean, column.deviation) == pytest.approx((3.0, math.sqrt(3.5)))
+    assert [(one.mean, one.deviation) for one in (a_column([None]), a_column(["a", "b"]))] == [(None, None)] * 2
+
+
+def test_a_constant_has_no_deviation_at_all() -> None:
+    assert (a_column([0.1] * 7).mean, a_column([0.1] * 7).deviation) == (0.1, 0.0)
+
+
+def test_moments_of_the_largest_numbers_are_finite() -> None:
+    column = a_column([1.7e308, 1.7e308, -1.7e308, -1.7e308])
+    assert (column.mean, column.deviation) == pytest.approx((0.0, 1.7e308))
+    assert a_column([5e-324, 0.0]).deviation is not None
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=90))
+def test_moments_are_those_of_numpy(values: list[float]) -> None:
+    column = a_column(list(values))
+    assert column.mean == pytest.approx(float(np.mean(values)), rel=1e-9, abs=1e-9)
+    assert column.deviation == pytest.approx(float(np.std(values)), rel=1e-9, abs=1e-9)
+
+
 def test_blocks_split_the_counts_in_order_of_time() -> None:
     column = build_profile({"x": [0, 0, 0, 1, 1, 1, 1]}, scores=[0.5], blocks=2).columns[0]
     assert column.blocks == ((0, 3, 0, 0), (0, 0, 4, 0))

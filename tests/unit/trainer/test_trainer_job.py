@@ -107,8 +107,12 @@ def test_the_version_is_complete_and_proven_on_rows_that_came_later() -> None:
     assert (version.train_rows, version.holdout_rows, version.cut) == (300, 100, 300_000)
     assert version.features == {"amount": "numeric", "country": "categorical", "noise": "numeric"}
     assert version.metrics["roc_auc"] > 0.8
-    (quality,) = version.profile.quality
-    assert (quality.metric, quality.value, quality.rows) == ("roc_auc", version.metrics["roc_auc"], 100)
+    quality = {one.metric: one for one in version.profile.quality}
+    for name in ("roc_auc", "brier", "log_loss", "accuracy"):
+        assert quality[name].value == pytest.approx(version.metrics[name], abs=0.002)  # scores on a grid of 1,000
+        assert quality[name].rows == 100
+    assert quality["roc_auc"].standard_error == pytest.approx(version.metrics["roc_auc_se"], rel=0.02)
+    assert {"precision", "recall", "f1", "calibration_error", "label_rate"} < set(quality)
     held = load_rows(version.holdout, lambda file: store.fetch(file.uri, file.sha256))
     assert len(held) == version.holdout_rows
     assert int(held["time"].min()) == version.cut
@@ -157,17 +161,30 @@ def test_weights_halve_with_age() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "recipe", "metric"),
+    ("task", "recipe", "metrics"),
     [
-        ("multiclass", LOGISTIC, "accuracy"),
-        ("regression", "sklearn.linear_model.LinearRegression", "rmse"),
+        ("multiclass", LOGISTIC, ["accuracy"]),
+        ("regression", "sklearn.linear_model.LinearRegression", ["rmse", "mae"]),
     ],
 )
-def test_other_tasks_have_their_own_metric(task: str, recipe: str, metric: str) -> None:
+def test_other_tasks_have_their_own_metrics(task: str, recipe: str, metrics: list[str]) -> None:
     store = MemoryStore()
     version = created(a_spec(store, task=task, recipe=recipe), store)
-    assert [quality.metric for quality in version.profile.quality] == [metric]
-    assert version.metrics[metric] > 0
+    assert [quality.metric for quality in version.profile.quality] == metrics
+    for quality in version.profile.quality:
+        assert quality.value == pytest.approx(version.metrics[quality.metric], abs=1e-5)
+        assert quality.standard_error > 0
+
+
+def test_columns_that_the_model_does_not_use_are_known_to_the_profile() -> None:
+    store = MemoryStore()
+    version = created(a_spec(store, features={"amount": "numeric"}), store)
+    assert version.profile.ignored == ("country", "noise")
+    (amount,) = version.profile.columns
+    rows = load_rows(version.snapshot, lambda file: store.fetch(file.uri, file.sha256))
+    learned = rows.loc[rows["time"] < version.cut, "f.amount"].to_numpy()
+    assert (amount.mean, amount.deviation) == pytest.approx((learned.mean(), learned.std()), rel=1e-12)
+    assert created(a_spec(store), store).profile.ignored == ()
 
 
 @pytest.mark.parametrize(
@@ -207,7 +224,8 @@ def test_the_standard_error_of_the_area_is_the_spread_over_samples() -> None:
 
 def test_a_holdout_with_one_class_has_no_area_but_a_loss() -> None:
     metrics, quality = measures.of_binary(np.array([0, 0]), np.array([0.1, 0.2]))
-    assert quality is None
+    assert "roc_auc" not in {one.metric for one in quality}
+    assert "roc_auc" not in metrics
     assert metrics["log_loss"] == pytest.approx(-(np.log(0.9) + np.log(0.8)) / 2)
     assert metrics["brier"] == pytest.approx((0.01 + 0.04) / 2)
 

@@ -1,63 +1,76 @@
 """What a closed window means: the measures, the verdict, and the episode. One event per window record; pure.
 
 Windows of inputs drive the episode of drift, windows of outcomes the episode of quality. An episode opens when
-`drift.confirm` windows in a row have drifted, and closes when as many in a row have not; too few rows change nothing.
+`drift.confirm` windows in a row have drifted, and closes when as many in a row have not. Too few rows, other columns
+than the profile's (`schema_drift`) and a reference that is none (`reference_invalid`) say nothing about the world.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
-from uuid import UUID
+from typing import Final
 
-from everloop.events import ArmWindow, Episode, Event, Measure, Reason, WindowClosed, WindowJudged
+from everloop.events import (
+    ArmWindow,
+    Detection,
+    Episode,
+    Event,
+    LabelAges,
+    Measure,
+    MeasureTable,
+    QualityMeasure,
+    Reason,
+    WindowClosed,
+    WindowJudged,
+    WindowVerdict,
+)
 from everloop.facts import Facts
-from everloop.loop import Loop
-from everloop.sketch import LabelledScores
-from everloop_drift.domain.measures import ColumnMeasure, Rule, Rules, measure_column, share_drifted
-from everloop_drift.domain.slices import CHAMPION
+from everloop.loop import Loop, primary
+from everloop.sketch import Labelled
+from everloop_drift.domain import concept, faults, realised
+from everloop_drift.domain.cells import CHAMPION
+from everloop_drift.domain.episodes import Track, follow, step
+from everloop_drift.domain.limits import Rules, rows_needed, share_drifted
+from everloop_drift.domain.measures import measure, table
 
-Verdict = Literal["stable", "drifted", "too_few", "reference_warming", "no_reference"]
-ONE_SIDED_95 = 1.6448536269514722
-"""Quantile of the normal distribution for a one-sided bound at 95 %."""
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One kind of episode, of one version: windows in a row that drifted or did not, and the episode that is open.
-
-    `rows` counts rows of the version so far; `succeeds` says that another version was the champion before it.
-    """
-
-    version: str | None = None
-    succeeds: bool = False
-    rows: int = 0
-    drifted: int = 0
-    stable: int = 0
-    first_drifted: int | None = None
-    episode: UUID | None = None
-    change_at: int | None = None
+ERRORS: Final = "errors"
+"""The name of the measures that detectors make of the stream of errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is known of one model: the track of drift and the track of quality."""
+    """What is known of one model: the tracks of drift and of quality, open faults, and the stream of errors.
 
-    inputs: Track = Track()
-    outcomes: Track = Track()
+    `points` are the champion's errors since it became champion, or since its last episode of quality closed; bounded.
+    `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first.
+    """
+
+    inputs: Track = field(default_factory=Track)
+    outcomes: Track = field(default_factory=Track)
+    faults: frozenset[str] = frozenset()
+    points: tuple[concept.Point, ...] = ()
+    heard: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was measured, before anything is decided about episodes."""
+    """What was measured, before anything is decided about episodes.
 
-    verdict: Verdict
+    `since` is when a detector that decides believes the change began: its finding needs no confirmation.
+    """
+
+    verdict: WindowVerdict
     reason: Reason
     measures: tuple[Measure, ...] = ()
-    quality: Mapping[str, float] = field(default_factory=dict)
+    figures: MeasureTable = field(default_factory=MeasureTable)
+    quality: Mapping[str, QualityMeasure] = field(default_factory=dict)
+    coverage: float | None = None
+    label_age: LabelAges | None = None
+    errors: tuple[concept.Point, ...] = ()
+    detections: tuple[Detection, ...] = ()
+    since: int | None = None
 
 
 def initial() -> State:
@@ -74,26 +87,37 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
     arm = champion(cause.arms, track.version)
     version = arm.version if arm else track.version
     superseded = track.version is not None and version != track.version
-    finding = judge(track, cause, arm, loop)
-    episode, identity, change = step(track, finding.verdict, cause, loop.drift.confirm, superseded=superseded)
-    reason = finding.reason
-    if superseded and episode is Episode.CLOSED:
+    finding = judge(state, cause, arm, loop)
+    confirm = loop.drift.confirm if finding.since is None else 1
+    after = step(track, finding.verdict, cause, confirm, superseded=superseded)
+    reason, began = finding.reason, after.change_at
+    if superseded and after.stage is Episode.CLOSED:
         reason = Reason(rule="superseded", measured=version, limit=track.version, samples=cause.rows)
+    if after.stage is Episode.OPENED and began is not None and finding.since is not None:
+        began = min(began, finding.since)
+    first = cause.kind == "inputs" and not cause.revision
     return WindowJudged.because(
         cause, now, kind=cause.kind, start=cause.start, end=cause.end, revision=cause.revision, version=version,
-        verdict=finding.verdict, measures=finding.measures, reason=reason, episode=episode, episode_id=identity,
-        episode_kind=("drift" if cause.kind == "inputs" else "quality") if identity else None,
-        change_at=change, rows=arm.rows if arm else 0, quality=finding.quality, correlation_id=identity,
+        verdict=finding.verdict, measures=finding.measures, reason=reason, episode=after.stage,
+        episode_id=after.identity, episode_kind=_kind(cause) if after.identity else None, change_at=began,
+        rows=arm.rows if arm else 0, figures=finding.figures, quality=finding.quality, coverage=finding.coverage,
+        faults=faults.stages(state.faults, finding.verdict) if first else (), label_age=finding.label_age,
+        errors=concept.as_series(finding.errors), detections=finding.detections, correlation_id=after.identity,
     )  # fmt: skip
 
 
 def evolve(state: State, event: Event) -> State:
-    """Fold one judged window."""
-    if not isinstance(event, WindowJudged):
+    """Fold one judged window; a revision changes nothing."""
+    if not isinstance(event, WindowJudged) or event.revision:
         return state
     if event.kind == "inputs":
-        return replace(state, inputs=_next(state.inputs, event))
-    return replace(state, outcomes=_next(state.outcomes, event))
+        still = frozenset(fault.kind for fault in event.faults if fault.stage is not Episode.CLOSED)
+        return replace(state, inputs=follow(state.inputs, event), faults=still)
+    points, heard = _stream(state, event.version)
+    fresh = concept.as_points(event.errors)
+    points = () if event.episode is Episode.CLOSED else concept.kept(points, fresh)
+    heard = fresh[-1][0] if fresh else heard
+    return replace(state, outcomes=follow(state.outcomes, event), points=points, heard=heard)
 
 
 def champion(arms: Sequence[ArmWindow], known: str | None) -> ArmWindow | None:
@@ -102,92 +126,112 @@ def champion(arms: Sequence[ArmWindow], known: str | None) -> ArmWindow | None:
     return max(served, key=lambda arm: (arm.rows, arm.version == known), default=None)
 
 
-def judge(track: Track, window: WindowClosed, arm: ArmWindow | None, loop: Loop) -> Finding:
+def judge(state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop) -> Finding:
     """Measure a window and compare with the limits; episodes are not its business."""
-    needed, rows = loop.windows.min_rows, arm.rows if arm else 0
-    if arm is None or rows < needed:
-        return Finding("too_few", Reason(rule="windows.min_rows", measured=rows, limit=needed, samples=rows))
-    warm = track.rows if arm.version == track.version else 0
-    succeeds = track.succeeds or track.version not in {None, arm.version}
-    if succeeds and warm < needed:
-        why = Reason(rule="reference_warming", measured=warm, limit=needed, samples=rows)
-        return Finding("reference_warming", why)
-    return _inputs(arm, loop) if window.kind == "inputs" else _outcomes(arm, loop)
+    if arm is None or not arm.rows:
+        return _too_few(0, rows_needed(loop))
+    return _inputs(state.inputs, arm, loop) if window.kind == "inputs" else _outcomes(state, window, arm, loop)
 
 
-def step(
-    track: Track, verdict: Verdict, window: WindowClosed, confirm: int, *, superseded: bool
-) -> tuple[Episode, UUID | None, int | None]:
-    """Where the episode stands after this verdict: its stage, its id, and when the change began (ms)."""
-    if track.episode is not None:
-        ends = superseded or (verdict == "stable" and track.stable + 1 >= confirm)
-        return (Episode.CLOSED if ends else Episode.CONTINUING), track.episode, track.change_at
-    if verdict == "drifted" and not superseded and track.drifted + 1 >= confirm:
-        began = track.first_drifted if track.drifted else window.start
-        return Episode.OPENED, window.id, began
-    return Episode.NONE, None, None
+def _inputs(track: Track, arm: ArmWindow, loop: Loop) -> Finding:
+    """What cannot be compared comes first: it is so with few rows, and right after a promotion, as well."""
+    rows, needed = faults.conforming(arm), rows_needed(loop)
+    invalid = faults.reference_invalid(arm)
+    comparable = rows >= needed and invalid is None
+    measured = measure(arm.columns if comparable else ())
+    scores = measure([arm.score] if comparable and arm.score else (), positive_rate=loop.task == "binary")
+    figures = table(measured, scores)
+    if changed := faults.schema_drift(arm, needed):
+        return Finding("schema_drift", changed, figures=figures)
+    if invalid:
+        return Finding("reference_invalid", invalid)
+    if rows < needed:
+        return _too_few(rows, needed)
+    if warming := _warming(track, arm, needed):
+        return Finding("reference_warming", warming, figures=figures)
+    rules = Rules.of(loop)
+    return replace(_by_limits(rules.hold(measured), rules.hold_score(scores), arm, loop), figures=figures)
 
 
-def _next(track: Track, event: WindowJudged) -> Track:
-    if event.version != track.version:
-        track = Track(version=event.version, succeeds=track.version is not None)
-    elif event.episode is Episode.CLOSED:
-        track = Track(version=track.version, succeeds=track.succeeds, rows=track.rows)
-    track = _counted(replace(track, rows=track.rows + event.rows), event)
-    if event.episode is Episode.OPENED:
-        return replace(track, episode=event.episode_id, change_at=event.change_at)
-    return track
-
-
-def _counted(track: Track, event: WindowJudged) -> Track:
-    if event.verdict == "drifted":
-        first = track.first_drifted if track.drifted else event.start
-        return replace(track, drifted=track.drifted + 1, stable=0, first_drifted=first)
-    if event.verdict == "stable":
-        return replace(track, drifted=0, stable=track.stable + 1, first_drifted=None)
-    return track
-
-
-def _inputs(arm: ArmWindow, loop: Loop) -> Finding:
-    rules = Rules(
-        default=Rule(loop.drift.default.test, loop.drift.default.limit),
-        columns={name: Rule(limit.test, limit.limit) for name, limit in loop.drift.columns.items()},
-        score=Rule(loop.drift.score.test, loop.drift.score.limit),
-        min_rows=loop.windows.min_rows,
-    )
-    columns = [m for c in arm.columns for m in measure_column(c, rules.columns.get(c.name, rules.default), rules)]
-    scores = measure_column(arm.score, rules.score, rules) if arm.score else ()
+def _by_limits(columns: Sequence[Measure], scores: Sequence[Measure], arm: ArmWindow, loop: Loop) -> Finding:
     share = share_drifted(columns)
-    measures = tuple(_measure(one) for one in (*columns, *scores))
     by_share = share >= loop.drift.share
     by_score = next((one for one in scores if one.drifted), None)
-    verdict: Verdict = "drifted" if by_share or by_score else "stable"
     if by_score and not by_share:
         rule = f"drift.score.{by_score.test}"
         reason = Reason(rule=rule, measured=by_score.value, limit=by_score.limit, samples=arm.rows)
-        return Finding(verdict, reason, measures)
-    return Finding(
-        verdict, Reason(rule="drift.share", measured=share, limit=loop.drift.share, samples=arm.rows), measures
-    )
+    else:
+        reason = Reason(rule="drift.share", measured=share, limit=loop.drift.share, samples=arm.rows)
+    return Finding("drifted" if by_share or by_score else "stable", reason, (*columns, *scores))
 
 
-def _outcomes(arm: ArmWindow, loop: Loop) -> Finding:
-    """Realised quality: the lower 95 % bound of the fall of AUC against the reference, both with DeLong's error."""
-    measured = LabelledScores.from_plain(arm.quality)
-    auc = measured.auc()
-    reference = arm.reference_quality.get("roc_auc")
-    if auc is None or reference is None:
-        return Finding("no_reference", Reason(rule="drift.quality", measured="no AUC on either side", samples=arm.rows))
-    error = math.hypot(auc.standard_error, arm.reference_quality.get("roc_auc_se", 0.0))
-    fall = reference - auc.value - ONE_SIDED_95 * error
-    limit = loop.drift.quality.drop
-    figures = {"roc_auc": auc.value, "roc_auc_se": auc.standard_error, "reference_roc_auc": reference}
-    drifted = fall > limit
-    one = Measure(name="roc_auc", test="quality_drop", value=fall, limit=limit, drifted=drifted, rows=arm.rows)
+def _outcomes(state: State, window: WindowClosed, arm: ArmWindow, loop: Loop) -> Finding:
+    """Measure what labels say, and hold the primary metric to its limit; detectors hear the errors of every window."""
+    seen = Labelled.from_plain(arm.quality) if arm.quality else Labelled.empty(loop.task)
+    quality = realised.measure_quality(seen, arm.reference_quality)
+    found = _by_quality(state.outcomes, seen, quality, arm, loop)
+    found = replace(found, quality=quality, coverage=realised.coverage(arm, seen), label_age=realised.label_ages(seen))
+    return found if window.revision else _by_errors(found, state, seen, arm, loop)
+
+
+def _by_quality(
+    track: Track, seen: Labelled, quality: Mapping[str, QualityMeasure], arm: ArmWindow, loop: Loop
+) -> Finding:
+    needed = rows_needed(loop)
+    if arm.rows < needed:
+        return _too_few(arm.rows, needed)
+    if warming := _warming(track, arm, needed):
+        return Finding("reference_warming", warming)
+    metric, limit = primary(seen.task), loop.drift.quality.drop
+    fall = realised.fall(metric, quality, arm.reference_quality)
+    if fall is None:
+        missing = f"no {metric} of the {'window' if metric not in quality else 'reference'}"
+        return Finding("no_reference", Reason(rule="drift.quality", measured=missing, samples=arm.rows))
+    one = realised.hold_quality(metric, fall, limit, arm.rows)
     reason = Reason(rule="drift.quality.drop", measured=fall, limit=limit, samples=arm.rows)
-    return Finding("drifted" if drifted else "stable", reason, (one,), figures)
+    return Finding("drifted" if one.drifted else "stable", reason, (one,))
 
 
-def _measure(one: ColumnMeasure) -> Measure:
-    value = one.value if math.isfinite(one.value) else None
-    return Measure(name=one.column, test=one.test, value=value, limit=one.limit, drifted=one.drifted, rows=one.rows)
+def _by_errors(found: Finding, state: State, seen: Labelled, arm: ArmWindow, loop: Loop) -> Finding:
+    """Add what the detectors find. It is evidence, and decides where the loop file says so and the window is judged."""
+    rules, (known, heard) = loop.drift.concept, _stream(state, arm.version)
+    fresh = concept.new_points(heard, seen.series)
+    fired = concept.detect(rules.detectors, known, fresh, classes=seen.task == "binary")
+    measures = tuple(
+        Measure(
+            name=ERRORS, test=name, value=concept.mean_error(fresh) if fresh else None,
+            drifted=any(one.detector == name for one in fired), rows=sum(point[1] for point in fresh),
+        )
+        for name in rules.detectors
+    )  # fmt: skip
+    found = replace(found, measures=(*found.measures, *measures), errors=fresh, detections=fired)
+    if not (rules.decides and fired and found.verdict in {"stable", "drifted", "no_reference"}):
+        return found
+    first = fired[0]
+    rule = f"drift.concept.{first.detector}"
+    reason = Reason(rule=rule, measured=first.after, limit=first.before, samples=arm.rows)
+    by_quality = found.verdict == "drifted"
+    since = min(one.since for one in fired)
+    return replace(found, verdict="drifted", reason=found.reason if by_quality else reason, since=since)
+
+
+def _warming(track: Track, arm: ArmWindow, needed: int) -> Reason | None:
+    """A promotion must not cause an alarm: a successor is judged after so many rows of its own."""
+    warm = track.rows if arm.version == track.version else 0
+    succeeds = track.succeeds or track.version not in {None, arm.version}
+    if not succeeds or warm >= needed:
+        return None
+    return Reason(rule="reference_warming", measured=warm, limit=needed, samples=arm.rows)
+
+
+def _too_few(rows: int, needed: int) -> Finding:
+    return Finding("too_few", Reason(rule="windows.min_rows", measured=rows, limit=needed, samples=rows))
+
+
+def _stream(state: State, version: str | None) -> tuple[tuple[concept.Point, ...], int]:
+    """The stream of errors so far, and up to where it was read; that of another version is another stream."""
+    return (state.points, state.heard) if state.outcomes.version == version else ((), -1)
+
+
+def _kind(window: WindowClosed) -> str:
+    return "drift" if window.kind == "inputs" else "quality"

@@ -1,147 +1,201 @@
-"""Partials of all partitions become one record per (model, window, kind), in order of window end. Pure.
+"""Cells of all partitions become one record per (model, window, revision, kind), in order of closing. Pure.
 
-Every arm carries its sums per bucket, also where it is alone: after a promotion the new champion is watched by them.
-A window is complete when the watermark of every source partition has passed its end and the slack: grace for inputs,
-the horizon of labels for outcomes. The record has the same bytes whoever makes it, and however often.
+The record has the same bytes whoever makes it, and however often: it is made of integers that are added in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import reduce
-from operator import itemgetter
-from typing import Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from everloop import topics
-from everloop.events import EVERY_MODEL, ArmWindow, HeartbeatPassed, PartialSaved, WindowClosed
-from everloop.loop import Loop
-from everloop.profile import Profile
-from everloop.sketch import ArmSums, LabelledScores, Sketch
-from everloop_drift.domain.measures import column_window
-from everloop_drift.domain.slices import SHADOW, Key, milliseconds
+from everloop.events import EVERY_MODEL, WindowClosed
+from everloop_drift.domain.arms import Reference, arm_windows
+from everloop_drift.domain.cells import SHADOW, Cell, Key
+from everloop_drift.domain.closing import Chain, Closing, closed, next_closing, passed_over
+from everloop_drift.domain.rules import KINDS
 
-Kind = Literal["inputs", "outcomes"]
-KINDS: tuple[tuple[Kind, topics.Topic], ...] = (("inputs", topics.PREDICTIONS), ("outcomes", topics.OUTCOMES))
+if TYPE_CHECKING:
+    from everloop.sketch.layout import Layout
+    from everloop_drift.domain.rules import Kind, WindowRules
+
+TOPICS: Mapping[Kind, topics.Topic] = {"inputs": topics.PREDICTIONS, "outcomes": topics.OUTCOMES}
+KIND_OF: Mapping[str, Kind] = {topic.name: kind for kind, topic in TOPICS.items()}
+Read = Callable[[bytes, "Layout"], Cell]
+"""Reads the published form of a cell; see `everloop_drift.adapters.wire`."""
+
+
+class Source(NamedTuple):
+    """Which partition a cell came from, and who wrote it: a zombie may write beside the one who holds it now."""
+
+    topic: str
+    partition: int
+    replica: str
+
+
+class Saved(NamedTuple):
+    """The published form of a cell, its rows (for windows by rows), and the last record that was considered for it."""
+
+    offset: int
+    rows: int
+    value: bytes
+
+
+@dataclass
+class Slices:
+    """What the cells say of the slices of inputs; looked at only where that decides."""
+
+    cells: Mapping[Key, Mapping[Source, Saved]]
+
+    @property
+    def begin(self) -> int | None:
+        """The start of the first slice."""
+        return min((key.start for key in self.cells if not key.revision), default=None)
+
+    @cached_property
+    def rows(self) -> Sequence[tuple[int, int]]:
+        """End and rows of each slice, shadows left out, in order."""
+        rows: dict[int, int] = {}
+        for key, sources in self.cells.items():
+            if not key.revision and key.arm != SHADOW:
+                rows[key.end] = rows.get(key.end, 0) + sum(saved.rows for saved in _furthest(sources))
+        return sorted(rows.items())
+
+
+@dataclass
+class ModelCells:
+    """What is held of one model, by kind of its source."""
+
+    cells: dict[Kind, dict[Key, dict[Source, Saved]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    chain: Chain = field(default_factory=Chain)
 
 
 @dataclass
 class Merge:
-    """What one partition of `partials` has told: the newest partial per source and key, the clocks per source."""
+    """What one partition of `partials` has told: cells by model, and the clocks of every source partition.
 
-    partials: dict[Key, dict[tuple[str, int], PartialSaved]] = field(default_factory=dict)
-    clocks: dict[tuple[str, int], Mapping[str, int]] = field(default_factory=dict)
-    closed: dict[tuple[str, Kind], int] = field(default_factory=dict)
+    `settled` are the clocks of each source at its last checkpoint: what was final then is never counted anew.
+    """
 
-    def save(self, partial: PartialSaved) -> None:
-        """Where two writers met, the larger source offset wins (rule 7)."""
-        key = Key(partial.model, partial.version, partial.arm, partial.start, partial.end)
-        source = (partial.topic, partial.partition)
-        known = self.partials.setdefault(key, {}).get(source)
-        if known is None or known.offset <= partial.offset:
-            self.partials[key][source] = partial
+    models: dict[str, ModelCells] = field(default_factory=dict)
+    clocks: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
+    settled: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
 
-    def forget(self, key: Key, source: tuple[str, int]) -> None:
-        """A tombstone: the source has dropped its cell."""
-        sources = self.partials.get(key, {})
+    def save(self, key: Key, source: Source, saved: Saved) -> None:
+        """Hold a cell."""
+        found = self.models.setdefault(key.model, ModelCells()).cells[KIND_OF[source.topic]].setdefault(key, {})
+        found[source] = saved
+
+    def forget(self, key: Key, source: Source) -> None:
+        """A tombstone."""
+        model = self.models.get(key.model)
+        held = model.cells[KIND_OF[source.topic]] if model else {}
+        sources = held.get(key, {})
         sources.pop(source, None)
         if not sources:
-            self.partials.pop(key, None)
+            held.pop(key, None)
 
-    def beat(self, passed: HeartbeatPassed) -> None:
+    def beat(self, source: tuple[str, int], clocks: Mapping[str, int], settled: Mapping[str, int]) -> None:
         """The watermark of one source partition; it never goes back."""
-        known = self.clocks.get((passed.topic, passed.partition), {})
-        merged = {model: max(now, known.get(model, 0)) for model, now in passed.clocks.items()}
-        self.clocks[passed.topic, passed.partition] = {**known, **merged}
+        for known, said in ((self.clocks, clocks), (self.settled, settled)):
+            held = known.setdefault(source, {})
+            for model, now in said.items():
+                held[model] = max(now, held.get(model, 0))
 
-    def watermark(self, model: str, topic: topics.Topic) -> int | None:
-        """The smallest watermark over all partitions of `topic`; None while one is unknown."""
-        known = [self.clocks.get((topic.name, number), {}) for number in range(topic.partitions)]
-        marks = [clocks.get(model, clocks.get(EVERY_MODEL)) for clocks in known]
+    def watermark(self, model: str, kind: Kind) -> int | None:
+        """The smallest watermark over all partitions of the topic of this kind; None while one is unknown."""
+        topic = TOPICS[kind]
+        marks = [_mark(self.clocks.get((topic.name, number), {}), model) for number in range(topic.partitions)]
         return None if None in marks else min(mark for mark in marks if mark is not None)
 
-    def due(self, loop: Loop, profiles: Mapping[str, Profile]) -> Iterator[WindowClosed]:
+    def due(
+        self, model: str, rules: WindowRules, references: Mapping[str, Reference], read: Read
+    ) -> Iterator[WindowClosed]:
         """The windows of one model that are complete and were not closed before, in order of their closing times.
 
         A window never overtakes one of the other kind that should have closed before it: which of two topics was read
         first must not decide the order of what is judged.
         """
-        every = milliseconds(loop.windows.every.total_seconds())
-        while opens := self._opens(loop.model):
-            closes, kind, topic = min(
-                ((opens[kind] + every + _slack(loop, kind), kind, topic) for kind, topic in KINDS), key=itemgetter(0, 1)
-            )
-            mark = self.watermark(loop.model, topic)
-            if mark is None or mark < closes:
+        held = self.models.get(model)
+        marks = {kind: self.watermark(model, kind) for kind in KINDS}
+        inputs = marks["inputs"]
+        if held is None or inputs is None:
+            return
+        known = Slices(held.cells["inputs"])
+        while True:
+            held.chain = passed_over(held.chain, rules, known, inputs)
+            closing = next_closing(held.chain, rules, known)
+            if closing is None or not _has_passed(closing, marks, rules):
                 return
-            yield self._close(loop, kind, opens[kind], opens[kind] + every, profiles)
-            self.closed[loop.model, kind] = opens[kind] + every
+            window = self._window(model, closing, rules, references, read)
+            predicted = {f"{arm.arm}|{arm.version}": arm.rows for arm in window.arms if arm.arm != SHADOW}
+            held.chain = closed(held.chain, closing, rules, predicted)
+            if not closing.revision or window.arms:
+                yield window
 
-    def _opens(self, model: str) -> dict[Kind, int]:
-        """Where the next window of each kind begins (ms); empty before the first row."""
-        first = min((key.start for key in self.partials if key.model == model), default=None)
-        found = {kind: self.closed.get((model, kind), first) for kind, _ in KINDS}
-        known = {kind: start for kind, start in found.items() if start is not None}
-        return known if len(known) == len(KINDS) else {}
+    def spent(self, model: str, rules: WindowRules) -> tuple[list[tuple[Key, Source]], bool]:
+        """The cells of one model that no window needs any more and no source will count anew; whether some will be."""
+        held, found, more = self.models[model], [], False
+        for kind, cells in held.cells.items():
+            bound = held.chain.needs(kind, rules)
+            old = [(key, source) for key, sources in cells.items() for source in sources if key.end <= (bound or 0)]
+            ready = [one for one in old if self._is_settled(*one, rules)]
+            found += ready
+            more = more or len(ready) < len(old)
+        return found, more
 
-    def _close(self, loop: Loop, kind: Kind, start: int, end: int, profiles: Mapping[str, Profile]) -> WindowClosed:
-        keys = sorted(key for key in self.partials if (key.model, key.start, key.end) == (loop.model, start, end))
-        arms = [self._arm(key, kind, profiles[key.version]) for key in keys if key.version in profiles]
-        filled = tuple(arm for arm in arms if arm.rows)
+    def all_of(self, model: str) -> list[tuple[Key, Source]]:
+        """Every cell of a model."""
+        held = self.models[model].cells.values()
+        return [(key, source) for cells in held for key, sources in cells.items() for source in sources]
+
+    def _is_settled(self, key: Key, source: Source, rules: WindowRules) -> bool:
+        mark = _mark(self.settled.get((source.topic, source.partition), {}), key.model)
+        return mark is not None and mark >= rules.final_at(key.end, KIND_OF[source.topic], key.revision)
+
+    def _window(
+        self, model: str, closing: Closing, rules: WindowRules, references: Mapping[str, Reference], read: Read
+    ) -> WindowClosed:
+        start, end, _ = closing.bounds
+        found = {
+            key: [read(saved.value, references[key.version].layout) for saved in _furthest(sources)]
+            for key, sources in self.models[model].cells[closing.kind].items()
+            if start < key.end <= end and key.revision <= closing.revision and key.version in references
+        }
+        late = any(key.revision for key in found)
+        arms = arm_windows(found, closing, rules.task, references) if late or not closing.revision else ()
         return WindowClosed.named(
-            f"{loop.model}/{kind}/{start}/{end}/0",
-            datetime.fromtimestamp((end + _slack(loop, kind)) / 1000, UTC),
-            loop.model,
-            kind=kind,
+            f"{model}/{closing.kind}/{start}/{end}/{closing.revision}",
+            datetime.fromtimestamp(closing.at / 1000, UTC),
+            model,
+            kind=closing.kind,
             start=start,
             end=end,
-            arms=filled,
-            rows=sum(arm.rows for arm in filled if arm.arm != SHADOW),
+            revision=closing.revision,
+            arms=arms,
+            rows=sum(arm.rows for arm in arms if arm.arm != SHADOW),
         )
 
-    def _arm(self, key: Key, kind: Kind, profile: Profile) -> ArmWindow:
-        parts = [part.sketch for part in self.partials[key].values() if part.kind == kind]
-        sums = reduce(ArmSums.merge, (ArmSums.from_plain(_mapping(part["sums"])) for part in parts), ArmSums.empty())
-        if kind == "inputs":
-            inputs = reduce(
-                Sketch.merge, (Sketch.from_plain(_mapping(part["inputs"])) for part in parts), Sketch.empty()
-            )
-            return _inputs(key, inputs, sums, profile)
-        scored = (LabelledScores.from_plain(_mapping(part["labelled"])) for part in parts)
-        return _outcomes(key, reduce(LabelledScores.merge, scored, LabelledScores.empty()), sums, profile)
+
+def _has_passed(closing: Closing, marks: Mapping[Kind, int | None], rules: WindowRules) -> bool:
+    """Whether a window is complete. By rows, no window of inputs may still turn out to have closed before outcomes."""
+    needed: list[Kind] = [closing.kind] if rules.rows is None else [closing.kind, "inputs"]
+    return all((mark := marks[kind]) is not None and mark >= closing.at for kind in needed)
 
 
-def _slack(loop: Loop, kind: Kind) -> int:
-    """How long after its end a window waits (ms): the grace, or the horizon of labels."""
-    slack = loop.windows.grace if kind == "inputs" else loop.labels.horizon
-    return milliseconds(slack.total_seconds())
+def _mark(clocks: Mapping[str, int], model: str) -> int | None:
+    """The model's own clock hides the clock of all."""
+    return clocks.get(model, clocks.get(EVERY_MODEL))
 
 
-def _inputs(key: Key, sketch: Sketch, sums: ArmSums, profile: Profile) -> ArmWindow:
-    columns = () if key.arm == SHADOW else profile.columns
-    return ArmWindow(
-        arm=key.arm,
-        version=key.version,
-        rows=sketch.rows,
-        columns=tuple(column_window(column, sketch.columns[column.name]) for column in columns if sketch.rows),
-        score=column_window(profile.score, sketch.score) if sketch.score else None,
-        buckets=sums.to_plain(),
-        unknown_columns=tuple(sketch.unknown_columns),
-    )
-
-
-def _outcomes(key: Key, labelled: LabelledScores, sums: ArmSums, profile: Profile) -> ArmWindow:
-    reference = {
-        f"{quality.metric}{suffix}": number
-        for quality in profile.quality
-        for suffix, number in (("", quality.value), ("_se", quality.standard_error))
-    }
-    return ArmWindow(
-        arm=key.arm, version=key.version, rows=int(sums.labelled.sum()), buckets=sums.to_plain(),
-        quality=labelled.to_plain(), reference_quality=reference,
-    )  # fmt: skip
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
+def _furthest(sources: Mapping[Source, Saved]) -> Iterable[Saved]:
+    """One cell per partition: where two writers met, the larger source offset wins (rule 7)."""
+    best: dict[tuple[str, int], Saved] = {}
+    for source, saved in sorted(sources.items()):
+        known = best.get(source[:2])
+        if known is None or saved.offset > known.offset:
+            best[source[:2]] = saved
+    return best.values()

@@ -105,19 +105,20 @@ class ArchiveFold:
                 self.ledger.enter(record, quarantined=named_rows(record))
 
     def flush(self) -> Sequence[Message]:
-        """Write what is due; the manifests are the commit points. Books hold for what waits no more."""
+        """Write what is due, and read back which manifest counts; then the books, which hold for what waits no more."""
+        if self.unproven:
+            self.refresh()
+            self._take_back()
         now = self._now()
         due = [source for source, batch in self.batches.items() if batch.due(
             now, own_clock=self._own_clock(source), linger_ms=self.linger_ms)]  # fmt: skip
         self.unproven = {source: self.batches.pop(source) for source in due}
-        manifests = [self._write(source, batch) for source, batch in self.unproven.items()]
-        return [*manifests, *self.ledger.messages(self._waiting())]
+        return [self._write(source, batch) for source, batch in self.unproven.items()] or self.ledger.messages(
+            self._waiting()
+        )
 
     def committable(self, positions: Mapping[Place, int]) -> dict[Place, int]:
-        """Offsets may be committed up to the first row that waits; what was written is read back first."""
-        if self.unproven:
-            self.refresh()
-            self._take_back()
+        """Offsets may be committed up to the first row that waits."""
         waiting = self._waiting()
         return {place: min(offset, waiting.get(place, offset)) for place, offset in positions.items()}
 

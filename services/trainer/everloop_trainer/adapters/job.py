@@ -180,13 +180,12 @@ def judge(scorer: Scorer, learned: Rows, held: Rows) -> tuple[dict[str, float], 
     }
     task = scorer.manifest.task
     rate = float(held.labels.mean()) if task == "binary" else None
-    profile = build_profile(
-        columns, scores=scores, quality=(quality,) if quality else (), positive_rate=rate, task=task
-    )
-    return metrics, profile
+    profile = build_profile(columns, scores=scores, quality=quality, positive_rate=rate, task=task)
+    unused = tuple(sorted(learned.columns.keys() - scorer.manifest.features.keys()))
+    return metrics, profile.model_copy(update={"ignored": unused})
 
 
-def _measure(scorer: Scorer, held: Rows) -> tuple[NDArray[np.float64], dict[str, float], QualityProfile | None]:
+def _measure(scorer: Scorer, held: Rows) -> tuple[NDArray[np.float64], dict[str, float], Sequence[QualityProfile]]:
     columns = {name: list(values) for name, values in held.columns.items()}
     task, classes = scorer.manifest.task, scorer.manifest.classes
     if task == "regression":

@@ -1,0 +1,121 @@
+"""What broadcasts have told a data room: window rules of each model, and where the profile of each version stands.
+
+A profile is read when the first row of its version needs it: a fleet has thousands of versions, and few are in use.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import structlog
+from pydantic import ValidationError
+
+from everloop import topics
+from everloop.codec import decode
+from everloop.errors import InvalidError
+from everloop.events import Event, LoopApplied, ModelVersionCreated
+from everloop.profile import Profile
+from everloop.runtime.log import Log, Place, Record
+from everloop.sketch.layout import Layout
+from everloop_drift.domain.rules import WindowRules
+
+logger = structlog.get_logger()
+
+
+@dataclass
+class Known:
+    """Rules by model, references by model and version. `log` is where profiles are read.
+
+    `layouts` is for counting; whole profiles are kept only by who compares (`whole`), since they are large.
+    """
+
+    log: Log | None = None
+    rules: dict[str, WindowRules] = field(default_factory=dict)
+    kinds: Counter[WindowRules] = field(default_factory=Counter)
+    where: dict[tuple[str, str], tuple[Place, int]] = field(default_factory=dict)
+    layouts: dict[str, dict[str, Layout]] = field(default_factory=dict)
+    profiles: dict[str, dict[str, Profile]] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    whole: bool = False
+    refresh: Callable[[], object] = lambda: None
+
+    def learn(self, record: Record, event: Event | None) -> None:
+        """Fold one broadcast record; a tombstone takes a loop away."""
+        match event:
+            case LoopApplied():
+                self._forget(event.model)
+                self._apply(event)
+            case ModelVersionCreated():
+                self.where.setdefault((event.model, event.version), (record.place, record.offset))
+            case None if record.place.topic == topics.LOOPS.name and record.key:
+                model = record.key.decode(errors="replace")
+                self._forget(model)
+                self.removed.add(model)
+            case _:
+                pass
+
+    def find(self, model: str, version: str) -> str | None:
+        """What is missing for rows of this model and version; None when all is known.
+
+        A profile is always in the log before its first row: one more look at the end of `training` must find it.
+        """
+        if model in self.rules and version in self.layouts.get(model, ()):
+            return None
+        if model not in self.rules or (model, version) not in self.where:
+            self.refresh()
+        if model not in self.rules:
+            return "unknown_model"
+        return None if self.layout(model, version) is not None else "version_unknown"
+
+    def layout(self, model: str, version: str) -> Layout | None:
+        """The layout of a version; None where no record of it can be read."""
+        found = self.layouts.setdefault(model, {})
+        if version not in found and (model, version) in self.where:
+            profile = self._read(*self.where[model, version])
+            if profile is not None:
+                found[version] = Layout.of(profile)
+                if self.whole:
+                    self.profiles.setdefault(model, {})[version] = profile
+        return found.get(version)
+
+    def keep(self, used: Iterable[tuple[str, str]]) -> None:
+        """Let go of the references that are not in use."""
+        named = set(used)
+        for held in (self.layouts, self.profiles):
+            for model, versions in held.items():
+                for version in [one for one in versions if (model, one) not in named]:
+                    del versions[version]
+
+    def _apply(self, event: LoopApplied) -> None:
+        try:
+            rules = WindowRules.of_payload(event.loop)
+        except ValidationError:
+            logger.exception("loop_unreadable", model=event.model)
+            return
+        self.removed.discard(event.model)
+        self.rules[event.model] = rules
+        self.kinds[rules] += 1
+
+    def _forget(self, model: str) -> None:
+        rules = self.rules.pop(model, None)
+        if rules is not None:
+            self.kinds[rules] -= 1
+            self.kinds += Counter()  # leave out what no model has any more
+
+    def _read(self, place: Place, offset: int) -> Profile | None:
+        if self.log is None:
+            return None
+        tail = self.log.tail()
+        try:
+            tail.seek({place: offset})
+            event = next(
+                (decode(one.value, one.headers) for one in tail.read_to({place: offset + 1}) if one.offset == offset),
+                None,
+            )
+        except InvalidError:
+            return None
+        finally:
+            tail.close()
+        return event.profile if isinstance(event, ModelVersionCreated) else None

@@ -1,0 +1,146 @@
+"""The arms of one closed window, from the cells of its slices: integers are added, then put beside the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from everloop.events import ArmWindow, ColumnSide, ColumnWindow, SchemaSplit
+from everloop.profile import column_groups
+from everloop.sketch import Inputs, Labelled, Sums
+from everloop_drift.domain.cells import SHADOW, is_plain
+
+if TYPE_CHECKING:
+    from everloop.loop import Task
+    from everloop.profile import ColumnProfile, Profile
+    from everloop.sketch.inputs import Integers
+    from everloop.sketch.layout import Layout, Schema
+    from everloop_drift.domain.cells import Cell, Key
+    from everloop_drift.domain.closing import Closing
+
+Cells = Mapping["Key", Sequence["Cell"]]
+
+
+class Reference(NamedTuple):
+    """The profile of a version, and its layout for counting."""
+
+    profile: Profile
+    layout: Layout
+
+
+def arm_windows(
+    cells: Cells, closing: Closing, task: Task, references: Mapping[str, Reference]
+) -> tuple[ArmWindow, ...]:
+    """The arms that have rows, in order of arm and version; `references` by version."""
+    named = sorted({(key.arm, key.version) for key in cells})
+    made = []
+    for arm, version in named:
+        mine = {key: found for key, found in sorted(cells.items()) if (key.arm, key.version) == (arm, version)}
+        if closing.kind == "inputs":
+            made.append(_of_inputs(arm, version, mine, closing, references[version], task))
+        else:
+            made.append(_of_outcomes(arm, version, mine, closing, references[version], task))
+    return tuple(arm for arm in made if arm.rows)
+
+
+def _of_inputs(arm: str, version: str, cells: Cells, closing: Closing, reference: Reference, task: Task) -> ArmWindow:
+    profile, layout = reference
+    plain = _merged(layout, (cell for key, found in cells.items() if is_plain(key.schema) for cell in found))
+    whole = _merged(layout, _all(cells)) if any(not is_plain(key.schema) for key in cells) else plain
+    shown = plain.rows and arm != SHADOW
+    return ArmWindow(
+        arm=arm,
+        version=version,
+        rows=whole.rows,
+        columns=tuple(column_window(column, plain, layout.place(column.name)) for column in profile.columns if shown),
+        splits=_splits(cells),
+        score=column_window(profile.score, whole, len(layout.numeric)),
+        buckets=_sums(cells, closing),
+        task=task,
+    )
+
+
+def _of_outcomes(arm: str, version: str, cells: Cells, closing: Closing, reference: Reference, task: Task) -> ArmWindow:
+    labelled = Labelled.empty(task, reference.layout.scale)
+    for cell in _all(cells):
+        labelled = labelled.merge(cell.labelled) if cell.labelled is not None else labelled
+    predicted = closing.predicted or {}
+    return ArmWindow(
+        arm=arm,
+        version=version,
+        rows=labelled.rows,
+        buckets=_sums(cells, closing),
+        quality=labelled.to_plain(),
+        reference_quality=_reference_quality(reference.profile),
+        predicted=predicted.get(f"{arm}|{version}"),
+        task=task,
+    )
+
+
+def column_window(column: ColumnProfile, seen: Inputs, place: int) -> ColumnWindow:
+    """Put a column of a window beside its reference; `place` as in `Layout.span`."""
+    lost, moments = seen.lost[:, place].tolist(), _moments(column, seen, place)
+    return ColumnWindow(
+        name=column.name,
+        kind=column.kind,
+        current=ColumnSide(
+            counts=_plain(seen.counts(place)), missing=lost[0], nonfinite=lost[1], malformed=lost[2],
+            mean=moments[0], deviation=moments[1],
+        ),
+        reference=ColumnSide(
+            counts=column.counts, missing=column.missing, nonfinite=column.nonfinite, malformed=column.malformed,
+            mean=column.mean, deviation=column.deviation,
+        ),
+        edges=column.edges,
+        categories=column.categories,
+        groups=column_groups(column),
+    )  # fmt: skip
+
+
+def _moments(column: ColumnProfile, seen: Inputs, place: int) -> tuple[float | None, float | None]:
+    found = seen.moments(place) if column.kind == "numeric" else None
+    return found or (None, None)
+
+
+def _merged(layout: Layout, cells: Iterable[Cell]) -> Inputs:
+    made = Inputs(layout)
+    for cell in cells:
+        if cell.inputs is not None:
+            made.merge(cell.inputs)
+    return made
+
+
+def _sums(cells: Cells, closing: Closing) -> Mapping[str, list[int]]:
+    """Of the slices that were in no window before: evidence of a rollout counts once, also where windows overlap."""
+    made = Sums()
+    for key, found in cells.items():
+        for cell in found if key.end > closing.bounds.fresh else ():
+            made.merge(cell.sums)
+    return made.arm_sums().to_plain()
+
+
+def _splits(cells: Cells) -> tuple[SchemaSplit, ...]:
+    rows: dict[Schema, int] = {}
+    for key, found in cells.items():
+        if not is_plain(key.schema):
+            rows[key.schema] = rows.get(key.schema, 0) + sum(cell.inputs.rows for cell in found if cell.inputs)
+    return tuple(
+        SchemaSplit(rows=count, added=schema.added, removed=schema.removed, retyped=schema.retyped)
+        for schema, count in sorted(rows.items())
+    )
+
+
+def _reference_quality(profile: Profile) -> dict[str, float]:
+    return {
+        f"{quality.metric}{suffix}": number
+        for quality in profile.quality
+        for suffix, number in (("", quality.value), ("_se", quality.standard_error))
+    }
+
+
+def _all(cells: Cells) -> Iterable[Cell]:
+    return (cell for found in cells.values() for cell in found)
+
+
+def _plain(counts: Integers) -> tuple[int, ...]:
+    return tuple(counts.tolist())

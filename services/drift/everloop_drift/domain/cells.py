@@ -1,0 +1,45 @@
+"""What is counted of the rows of one slice: the state of windows, mergeable whatever partition or worker saw a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from everloop.sketch import Inputs, Labelled, Sums
+from everloop.sketch.layout import AS_PROFILE, Schema
+
+CHAMPION, CANDIDATE, SHADOW = "champion", "candidate", "shadow"
+MOST_SCHEMAS: Final = 8
+"""Different schemas in one slice of one arm in one partition; rows of any further one are counted together."""
+OTHER: Final = Schema(added=("…",))
+"""The schema of those rows."""
+
+
+class Key(NamedTuple):
+    """What a cell is about. `start` and `end` in ms, half-open; `revision` 1 holds the rows that came late."""
+
+    model: str
+    version: str
+    arm: str
+    schema: Schema
+    start: int
+    end: int
+    revision: int
+
+
+@dataclass(slots=True)
+class Cell:
+    """Counts of one key: inputs and sums of scored rows, or labelled rows and their sums.
+
+    `offset`: the last record of the partition that was considered for it.
+    """
+
+    sums: Sums
+    inputs: Inputs | None = None
+    labelled: Labelled | None = None
+    offset: int = -1
+
+
+def is_plain(schema: Schema) -> bool:
+    """Whether the columns are those of the profile."""
+    return schema == AS_PROFILE

@@ -1,0 +1,38 @@
+"""Labelled rows into a cell: how good the scores were, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from everloop.sketch import Labelled
+
+if TYPE_CHECKING:
+    from everloop.events import OutcomesJoined
+    from everloop_drift.domain.cells import Cell
+    from everloop_drift.domain.rules import WindowRules
+
+POINTS: Final = 16
+"""Points of the error series in one slice."""
+
+
+def add_labels(
+    cell: Cell,
+    event: OutcomesJoined,
+    index: Sequence[int] | None,
+    scores: Sequence[float | None],
+    rules: WindowRules,
+    scale: float,
+) -> None:
+    """Add the rows numbered in `index` (None: all) with these scores; `scale` is the unit of a regression's errors."""
+    rows = np.arange(len(event.prediction_id)) if index is None else np.asarray(index, dtype=np.intp)
+    said, true = np.array(scores, dtype=np.float64)[rows], np.array(event.label, dtype=np.float64)[rows]
+    times = np.array(event.times, dtype=np.int64)[rows]
+    ages = np.array(event.labelled_at, dtype=np.int64)[rows] - times
+    step = max(1, rules.every // POINTS)
+    cell.sums.add(np.array(event.bucket, dtype=np.intp)[rows], loss=(true - said) ** 2)
+    if cell.labelled is None:
+        cell.labelled = Labelled.empty(rules.task, scale)
+    cell.labelled = cell.labelled.merge(Labelled.observe(rules.task, scale, said, true, ages, times - times % step))

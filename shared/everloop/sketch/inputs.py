@@ -1,0 +1,209 @@
+"""Counts and moments of scored rows of one (version, arm, schema, slice) on the bins of its version's profile.
+
+Integers only, so that merging is associative and commutative to the bit. Bad data is counted, never raised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.errors import InvalidError
+from everloop.sketch.numbers import packed
+from everloop.sketch.reading import integers
+from everloop.sketch.texts import Texts, coded, count_texts
+
+if TYPE_CHECKING:
+    from everloop.sketch.layout import Layout
+
+    Block = NDArray[np.float64]
+    Integers = NDArray[np.integer[Any]]
+
+MISSING, NONFINITE, MALFORMED, ABSENT = range(4)
+"""What is in no bin: no value (None, NaN, or no such column), infinite or beyond float64, of a wrong type; and how many
+of the missing ones came without their column."""
+LOST: Final = 4
+MOST_STEPS: Final = float(1 << 20)
+"""Where moments are cut off: 1,024 deviations of the reference on either side of its mean."""
+MOST_ROWS: Final = 8_192
+"""Rows at a time: sums of their squared steps are below 2^53, so float64 adds them exactly."""
+_LOW: Final = (1 << 32) - 1
+_INT32: Final = np.iinfo(np.int32).max
+
+
+class Prepared(NamedTuple):
+    """Rows on their way into a sketch. Shapes: `block` (numeric + 1, rows), or (1, rows) of a shadow; `codes` (any,).
+
+    The last of the block are the scores; NaN is no value. `codes` are cells of categories, in no order; None: a shadow.
+    """
+
+    block: NDArray[np.float64]
+    codes: NDArray[np.uint32] | None
+
+    @staticmethod
+    def joined(parts: Sequence[Prepared]) -> Prepared:
+        """Many as one; all of them, or none, of shadows."""
+        if len(parts) == 1:
+            return parts[0]
+        codes = [part.codes for part in parts if part.codes is not None]
+        return Prepared(
+            np.concatenate([part.block for part in parts], axis=1), np.concatenate(codes) if codes else None
+        )
+
+
+class Inputs:
+    """Counts that grow in place. Columns stand in the order of the layout: numeric, score, categorical.
+
+    Shapes: `cells` (layout.cells,), `lost` (4, columns), `first` (numeric + 1,): steps from the reference's mean,
+    summed; `second` (2, numeric + 1): their squares, summed, in 32 low bits and the rest.
+    """
+
+    __slots__ = ("cells", "first", "layout", "lost", "rows", "second")
+
+    def __init__(self, layout: Layout) -> None:
+        """Nothing has been counted."""
+        numbers = len(layout.numeric) + 1
+        self.layout = layout
+        self.rows = 0
+        self.cells: Integers = np.zeros(layout.cells, dtype=np.int32)
+        self.lost: Integers = np.zeros((LOST, layout.columns), dtype=np.int32)
+        self.first: NDArray[np.int64] = np.zeros(numbers, dtype=np.int64)
+        self.second: NDArray[np.int64] = np.zeros((2, numbers), dtype=np.int64)
+
+    def add(self, features: Mapping[str, object] | None, scores: object, rows: int) -> None:
+        """Count `rows` rows given as columns; `features` is None for a shadow, of which only the scores are news.
+
+        A column that is too short counts the rest as missing, one that is too long is cut. None as `scores`, or a
+        feature that is not there, is absent.
+        """
+        self.count(self.prepare(features, scores, rows))
+
+    def prepare(self, features: Mapping[str, object] | None, scores: object, rows: int) -> Prepared:
+        """Count at once what is neither number nor known category; give these, to be counted with those of others."""
+        self._make_room(rows)
+        self.rows += rows
+        last = len(self.layout.numeric)
+        if features is None:
+            columns, first, codes = [scores], last, None
+        else:
+            columns, first = [features.get(name) for name in self.layout.numeric], 0
+            columns.append(scores)
+            codes = self._codes(features, rows)
+        block, malformed = packed(columns, rows, self.lost[ABSENT, first : last + 1])
+        for place, count in malformed.items():  # they stand as NaN, and will be counted as missing
+            self.lost[MALFORMED, first + place] += count
+            self.lost[MISSING, first + place] -= count
+        return Prepared(block, codes)
+
+    def count(self, prepared: Prepared) -> None:
+        """Count what was prepared, by this or by another one of the same layout."""
+        last, block = len(self.layout.numeric) + 1, prepared.block
+        for start in range(0, block.shape[1], MOST_ROWS):
+            self._bin(block[:, start : start + MOST_ROWS], last - len(block), last)
+        if prepared.codes is not None:
+            self.cells += np.bincount(prepared.codes, minlength=self.layout.cells + 1)[: self.layout.cells]
+
+    def merge(self, other: Inputs) -> None:
+        """Add what another one has counted. Raises `InvalidError` (`shape`) when its bins are not those of this one."""
+        if self.cells.shape != other.cells.shape or self.lost.shape != other.lost.shape:
+            raise InvalidError("shape", "two sketches have different bins: merge one version's sketches only")
+        self._make_room(other.rows)
+        self.rows += other.rows
+        self.cells += other.cells
+        self.lost += other.lost
+        self.first += other.first
+        self.second += other.second
+
+    def to_plain(self) -> dict[str, object]:
+        """Give JSON values and integer arrays (`orjson.OPT_SERIALIZE_NUMPY`); equal counts have equal bytes."""
+        low = self.second[0] & _LOW
+        return {
+            "rows": self.rows, "cells": self.cells, "lost": self.lost.ravel(), "first": self.first,
+            "second": np.concatenate([low, self.second[1] + (self.second[0] >> 32)]),
+        }  # fmt: skip
+
+    @classmethod
+    def from_plain(cls, layout: Layout, plain: Mapping[str, Any]) -> Inputs:
+        """Read `to_plain`; raises `InvalidError` (`malformed`) for anything else, and for other bins."""
+        made = cls(layout)
+        try:
+            rows = plain["rows"]
+            if type(rows) is not int or rows < 0:
+                raise TypeError("rows")  # noqa: TRY301 -- one answer to all that is wrong
+            made._make_room(rows)
+            made.rows = rows
+            made.cells += integers(plain["cells"], made.cells.size)
+            made.lost += integers(plain["lost"], made.lost.size).reshape(made.lost.shape)
+            made.first += integers(plain["first"], made.first.size)
+            made.second += integers(plain["second"], made.second.size).reshape(made.second.shape)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise InvalidError("malformed", "a sketch is rows, cells, lost, first and second, in integers") from error
+        return made
+
+    def counts(self, place: int) -> Integers:
+        """Rows per bin of a column."""
+        return self.cells[self.layout.span(place)]
+
+    def moments(self, place: int) -> tuple[float, float] | None:
+        """Mean and population deviation of the finite values of a numeric column or the score; None without them.
+
+        Each value is rounded to a step, `STEPS` of which are the reference's deviation, and cut off at `MOST_STEPS`:
+        where none is cut off, the mean is within half a step of that of the values, the deviation within one step.
+        """
+        count, per_step = int(self.counts(place).sum()), float(self.layout.per_step[place, 0])
+        if not (count and per_step):
+            return None
+        first, second = int(self.first[place]), int(self.second[0, place]) + (int(self.second[1, place]) << 32)
+        spread = math.sqrt(count * second - first * first)
+        return float(self.layout.center[place, 0]) + first / count / per_step, spread / count / per_step
+
+    def _make_room(self, rows: int) -> None:
+        """Count in 32 bits, half the memory, for as long as no count can overflow."""
+        if self.cells.dtype == np.int32 and self.rows + rows > _INT32:
+            self.cells, self.lost = self.cells.astype(np.int64), self.lost.astype(np.int64)
+
+    def _codes(self, features: Mapping[str, object], rows: int) -> NDArray[np.uint32]:
+        """The cells of all columns of known categories, one after the other."""
+        parts, first, layout = [], len(self.layout.numeric) + 1, self.layout
+        for place, name in enumerate(layout.categorical):
+            column, known = features.get(name), layout.texts[place]
+            part = coded(known, column, rows)
+            if part is None:
+                texts = Texts(known, layout.others[place])
+                count_texts(texts, column, rows, self.cells, self.lost[:, first + place])
+            else:
+                parts.append(part)
+        return np.frombuffer(b"".join(parts), dtype=np.uint32)
+
+    def _bin(self, block: Block, first: int, last: int) -> None:
+        layout = self.layout
+        finite = np.isfinite(block)
+        whole = bool(finite.all())
+        if not whole:
+            nothing, lost = np.isnan(block).sum(axis=1), self.lost[:, first:last]
+            lost[MISSING] += nothing
+            lost[NONFINITE] += (~finite).sum(axis=1) - nothing
+            block = np.where(finite, block, 0.0)
+        places = layout.grid.bins(block, first, last)
+        if not whole:
+            places[~finite] = layout.cells
+        self.cells += np.bincount(places.ravel(), minlength=layout.cells + 1)[: layout.cells]
+        self._sum(block, None if whole else finite, first, last)
+
+    def _sum(self, block: Block, finite: NDArray[np.bool_] | None, first: int, last: int) -> None:
+        with np.errstate(over="ignore"):
+            steps = block - self.layout.center[first:last]
+            steps *= self.layout.per_step[first:last]
+        np.minimum(steps, MOST_STEPS, out=steps)
+        np.maximum(steps, -MOST_STEPS, out=steps)
+        np.rint(steps, out=steps)
+        if finite is not None:
+            steps[~finite] = 0.0
+        self.first[first:last] += steps.sum(axis=1).astype(np.int64)
+        squares = np.einsum("ij,ij->i", steps, steps).astype(np.int64)
+        self.second[0, first:last] += squares & _LOW
+        self.second[1, first:last] += squares >> 32

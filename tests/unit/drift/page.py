@@ -1,0 +1,208 @@
+"""`python -m tests.unit.drift.page`: write docs/drift.md, whose table of parity is what the tests measure.
+
+It is here and not in `everloop.docs`, since it runs the libraries that we are compared with, which only tests install.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from everloop.docs.text import page, table
+from everloop_drift.domain import concept, faults
+from everloop_drift.domain.measures import CATEGORICAL, NUMERIC, POSITIVE, SHARED
+from tests.docs.pages import ROOT
+from tests.unit.drift.parity import PARITY
+
+NAME: Final = "docs/drift.md"
+LEAST: Final = 1e-12
+INTRODUCTION: Final = """\
+A closed window is compared with the reference profile of the version that served it: the inputs of the newest rows
+before its training cut, the scores of out-of-time rows. Both sides are counted in the same bins. A numeric column has
+at most 64 of near-equal reference mass, the outermost for what the reference never had; a categorical one has a bin per
+category, the hundred most frequent ones, and `other`. A column of few different numbers has a bin for each. Scores of a
+binary model are in 100 equal bins of [0, 1]. What is in no bin (no value, not finite, of another type) is *missing*.
+
+Measuring and deciding are two steps. **Everything below is measured in every window** and stands in `figures` of
+[`WindowJudged`](events.md#ioeverloopwindowjudgedv1), to five digits, null where it cannot be measured; the limits of
+the loop file choose what decides, and that stands in `measures`, with its limit, to the last bit. Measures are pure
+functions of the window record, in [`domain/`](../services/drift/everloop_drift/domain): `statistics` (formulas),
+`measures` (columns), `limits` (what is drift), `realised` and [`everloop.quality`](../shared/everloop/quality.py)
+(labels), `concept` (detectors), `faults`, `episodes`, `judging`."""
+
+MEASURES: Final[Mapping[str, tuple[str, str]]] = {
+    "psi": (
+        "population stability index: sum of (r − c) ln(r / c) over groups; an empty group is filled as Evidently does",
+        "Yurdakul 2018",
+    ),
+    "psi_noise": ("the PSI to expect when nothing has changed: (groups − 1)(1/n + 1/m)", "Yurdakul 2018"),
+    "chi_square": ("p-value of homogeneity over groups", "Pearson 1900"),
+    "jensen_shannon": ("distance over groups, base 2, 0 to 1", "Lin 1991"),
+    "missing_rate": ("share in no bin, minus that of the reference", ""),
+    "constant": ("1 where there is one value and the reference had several, else 0", ""),
+    "outside_constant": ("against a constant reference: share of rows elsewhere; there PSI means nothing", ""),
+    "ks": ("p-value of the two-sample Kolmogorov-Smirnov statistic, by its limit", "Smirnov 1939"),
+    "ks_statistic": ("largest difference of the two distribution functions, over bins", "Smirnov 1939"),
+    "wasserstein": ("first Wasserstein distance in reference deviations, not below that of the means", "Villani 2009"),
+    "mean_shift": ("difference of means in reference deviations", ""),
+    "mean_shift_error": ("its standard error; shift / error is Welch's t, shift ± 1.96 errors the 95 % interval",
+                         "Welch 1947"),
+    "variance_shift": ("ln(deviation / reference deviation); no interval: that needs the fourth moment", ""),
+    "out_of_range": ("share of values in bins that the reference never filled: below its smallest, above its largest",
+                     ""),
+    "unseen": ("share of values in categories that the reference never had", ""),
+    "positive_rate": ("share of scores from 0.5 on (binary)", ""),
+    "positive_rate_change": ("minus that of the reference", ""),
+}  # fmt: skip
+
+STAYS: Final = "stays as it is"
+LIMITS: Final = """\
+`drift.default`, `drift.columns` and `drift.score` name one test and its limit per column: psi, jensen_shannon and
+wasserstein are drift at or above it, ks and chi_square (p-values) below it. For categories, which have no order, ks
+becomes chi_square and wasserstein becomes jensen_shannon; against a constant reference a distance becomes
+outside_constant. Beside it a missing rate that changed by 0.2 is drift of its column. A window has drifted when the
+share of drifted columns reaches `drift.share`, or the scores have. An episode opens after `drift.confirm` drifted
+windows in a row and closes after as many stable ones. With few rows a PSI of 0.2 comes by chance: that is what
+`windows.min_rows` and psi_noise are for.
+
+Only the champion's arm is judged; candidate and shadow have their own columns in the window, which rollout looks at."""
+
+FAULTS: Final = """\
+`schema_drift` and `reference_invalid` are one alert when they begin and one when they end, and wake no trainer. A
+revision (late rows changed a window that was closed) is judged and said like any window, with its number, and neither
+opens, continues, closes nor counts for an episode: later windows were judged by then."""
+
+WARMING: Final = """\
+another version became champion; its first `min_rows` rows are not judged, so that a promotion causes no alarm"""
+SCHEMA: Final = f"""\
+rows came with other columns: removed, added, retyped. At least {faults.SCHEMA_SHARE:.0%} of the rows, and \
+{faults.SCHEMA_ROWS} (or `min_rows`, where that is less), so that one odd record is none. Rows with the profile's \
+columns are measured, and decide nothing"""
+VERDICTS: Final = table(
+    ("verdict", "means", "episode"),
+    (
+        ("`stable`, `drifted`", "the window was compared", "counts"),
+        ("`too_few`", "fewer rows with the profile's columns than `windows.min_rows`", STAYS),
+        ("`reference_warming`", WARMING, f"{STAYS}; one of the former champion closes"),
+        ("`schema_drift`", SCHEMA, STAYS),
+        ("`reference_invalid`", "the profile is empty, or its counts do not fit its bins", STAYS),
+        ("`no_reference`", "outcomes without the primary metric on either side", STAYS),
+    ),
+)  # fmt: skip
+
+QUALITY: Final = """\
+A window of outcomes closes at `labels.horizon`. Each metric stands in `quality` with its two-sided interval at 95 %,
+its standard error, the rows that it stands on, and the reference's value, which the trainer measures on the holdout by
+the same functions on the same grid. `coverage` is labelled over predicted rows, `label_age` how old labels were when
+they became known. The primary metric decides: the window has drifted when the lower 95 % bound of its fall (of rmse:
+its rise), with the errors of both sides, is above `drift.quality.drop`."""
+
+METRICS: Final = table(
+    ("metric", "of", "interval"),
+    (
+        ("roc_auc", "scores on a grid of 1,000 bins", "DeLong et al. 1988, on log odds (Pepe 2003)"),
+        ("accuracy, precision, recall, label_rate", "yes from 0.5 on; label_rate: share of positives", "Wilson 1927"),
+        ("f1", "the positive class", "Wilson's for J = hits / (hits + missed + false), by F1 = 2J / (1 + J)"),
+        ("log_loss, brier", "nats; squared error", "normal; too narrow where few certain scores carry the log loss"),
+        ("calibration_error", "ten equal bins of [0, 1], weighted (Naeini et al. 2015)",
+         "conservative: the bins' absolute errors are half-normal"),
+        ("rmse, mae", "regression, in the label's unit", "normal; rmse on the mean square, its error by delta method"),
+    ),
+)  # fmt: skip
+
+MULTICLASS: Final = """\
+Multiclass rows are counted with the age of their labels alone: a label cannot say whether the predicted class was
+right, since rows carry the score of a class and not its name."""
+
+CONCEPT: Final = f"""\
+Labelled rows also make a stream of errors in order of event time: per interval rows, wrong rows and a loss within
+[0, 1] (binary: squared error; regression: a / (1 + a), a the absolute residual over the reference deviation of the
+score). Each window's part of it is in the judge's own journal (`errors`, at most {concept.WINDOW_POINTS} points), and
+[River](https://riverml.xyz)'s detectors are built anew from the last {concept.MOST_POINTS} points for every window: no
+detector's state is kept, so a restart, another replica or a replay finds the same. Only finite values are fed
+([decision 13](adr/0013-detectors-are-built-from-the-journal.md)).
+
+What is fed are means of blocks of equally many rows, so that a quiet night is no news; ADWIN and Page-Hinkley hear the
+loss in units of the largest deviation that such a mean can have. A firing counts where errors have grown. `detections`
+has the detector, where it fired, when the change began (least squares) and the mean error on both sides. That is
+evidence; with `drift.concept.decides: true` it opens an episode of quality at once."""
+
+DETECTORS: Final = table(
+    ("detector", "hears", "settings", "by default"),
+    (
+        ("adwin", "loss, standardised", "delta 0.002, checked at every value", "yes"),
+        ("page_hinkley", "loss, standardised", "rises only; delta 0.1, threshold 15, no forgetting", "yes"),
+        ("ddm", "share of wrong rows, from the first error on", "after 128 values; thresholds 2 and 3", "yes"),
+        ("hddm_a", "share of wrong rows", "River's", "no: fifty times slower, and slower to fire"),
+        ("EDDM, HDDM-W", "–", "they need the order of single rows, which no window has", "not offered"),
+    ),
+)
+
+PROVEN: Final = """\
+Each measure is run beside the implementation that people know, on seeded cases; `make docs` writes what was seen, and
+a test holds the table to it. *Seen* is rounded up to a power of ten, 1e-12 at least. *Bound* is how far a window's
+value may be from that of the values themselves; a property test holds each. Evidently bins numeric columns by itself,
+so it is fed our bin codes as a categorical column; with its own filling of zeros the two agree."""
+
+SIMULATED: Final = """\
+By simulation, in [`tests/unit/drift`](../tests/unit/drift): without a change p-values of KS are conservative and those
+of chi-square uniform, PSI is its noise on the average, and every interval covers the truth about as often as it says
+(that of the calibration error more often); detectors are quiet at error rates from 1 to 30 %, with even traffic and
+with nights of a fiftieth of the day's rows, and power grows with the effect."""
+
+ROW: Final = re.compile(r"^\| `(.+?)` \| (.+?) \| .+ \| (\S+) \|$", re.MULTILINE)
+
+
+def decade(value: float) -> str:
+    """Rounded up to a power of ten, at least 1e-12: the last bits of another machine do not change the page."""
+    return f"1e{math.ceil(math.log10(max(value, LEAST)))}"
+
+
+def measured() -> dict[tuple[str, str], str]:
+    """What is seen now, by measure and reference."""
+    return {(one.measure, one.reference): decade(one.largest()) if one.tolerance else "0" for one in PARITY}
+
+
+def written(text: str) -> dict[tuple[str, str], str]:
+    """What a page says was seen."""
+    section = text.partition("\n## Parity\n")[2].partition("\n## ")[0]
+    return {(measure, reference): seen for measure, reference, seen in ROW.findall(section)}
+
+
+def drift_page(seen: Mapping[tuple[str, str], str]) -> str:
+    """The whole page, with these figures in its table of parity."""
+    names = dict.fromkeys((*SHARED, *NUMERIC, *CATEGORICAL, *POSITIVE))
+    figures = table(
+        ("measure", "of", "what it is", "source"),
+        ((f"`{name}`", _of(name), *MEASURES[name]) for name in names),
+    )
+    parity = table(
+        ("measure", "reference implementation", "bound to the values", "differs at most", "seen"),
+        (
+            (f"`{one.measure}`", one.reference, one.bound, f"{one.tolerance:.2g}",
+             seen.get((one.measure, one.reference), "?"))
+            for one in PARITY
+        ),
+    )  # fmt: skip
+    return page(
+        "Drift", INTRODUCTION, "## Columns and scores", figures, "## Verdicts", LIMITS, VERDICTS, FAULTS,
+        "## Quality on labels", QUALITY, METRICS, MULTICLASS, "## Concept drift", CONCEPT, DETECTORS,
+        "## Parity", PROVEN, parity, "## Simulation", SIMULATED,
+    )  # fmt: skip
+
+
+def _of(name: str) -> str:
+    if name in POSITIVE:
+        return "scores"
+    if name in SHARED:
+        return "all"
+    return "categories" if name in CATEGORICAL else "numbers, scores"
+
+
+if __name__ == "__main__":
+    text = drift_page(measured())
+    (ROOT / NAME).write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{NAME}: {len(text.splitlines())} lines\n")
