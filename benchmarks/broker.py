@@ -51,14 +51,20 @@ def load(address: str, messages: Iterable[Message]) -> None:
         raise FatalError(f"{left + len(problems)} records of the load were not acknowledged")
 
 
+def records(committed: Mapping[Place, int]) -> int:
+    """How many records lie before these offsets."""
+    return sum(committed.values())
+
+
 @contextmanager
-def progress(address: str, group: str, places: Sequence[Place]) -> Iterator[Callable[[], int]]:
-    """A function that says how many records of these places a group has committed."""
+def progress(
+    address: str, group: str, places: Sequence[Place], count: Callable[[Mapping[Place, int]], int] = records
+) -> Iterator[Callable[[], int]]:
+    """A function that says how much of these places a group has committed: what `count` makes of its offsets."""
     offsets, patience = KafkaOffsets(address), Patience(limit_s=FLUSH_S)
 
     def committed() -> int:
-        known: Mapping[Place, int] = offsets.committed({group: places}).get(group, {})
-        return sum(known.values())
+        return count(offsets.committed({group: places}).get(group, {}))
 
     def nobody_answers() -> list[str]:
         """A fresh broker makes its topic of offsets when it is asked for the first time."""

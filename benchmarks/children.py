@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -88,32 +88,58 @@ class Child:
         return spent.user + spent.system
 
     def work(self, done: Callable[[], int], *, warm: int, total: int, limit_s: float) -> Usage:
-        """Watch until `done()` says `total`; the cost of what came after the first `warm`.
-
-        Raises `FatalError` with the end of its log when the process ends, or does not get there in `limit_s`.
-        """
-        began = own_at = time.monotonic()
-        samples: list[Sample] = []
-        rss = uss = 0
-        while not samples or samples[-1].done < total:
-            self.require_alive()
-            samples.append(Sample(done(), self.cpu_s(), time.monotonic()))
-            rss = max(rss, self.watched.memory_info().rss)
-            if time.monotonic() >= own_at:
-                uss, own_at = max(uss, self.watched.memory_full_info().uss), time.monotonic() + OWN_MEMORY_EVERY_S
-            if time.monotonic() - began > limit_s:
-                raise FatalError(f"{samples[-1].done} of {total} were done in {limit_s:.0f} s; {self._end_of_log()}")
-            time.sleep(LOOK_EVERY_S)
-        found = cost(samples, warm)
-        return Usage(found.count, found.cpu_s, found.wall_s, rss / MEGABYTE, uss / MEGABYTE)
+        """`work` of this process alone."""
+        return work([self], done, warm=warm, total=total, limit_s=limit_s)
 
     def require_alive(self) -> None:
         """Raise `FatalError` with the end of its log when the process has ended."""
         if self.process.poll() is not None:
-            raise FatalError(f"the process under test ended with {self.process.returncode}; {self._end_of_log()}")
+            raise FatalError(f"the process under test ended with {self.process.returncode}; {self.end_of_log()}")
 
-    def _end_of_log(self) -> str:
+    def end_of_log(self) -> str:
+        """Its last lines, for a message."""
         return "\n".join(["the end of its log:", *tail(self.log, 15)])
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What was seen of processes until their work was done: looks at all of them together, and their peak memory."""
+
+    samples: Sequence[Sample]
+    rss_mb: float
+    uss_mb: float
+
+
+def work(children: Sequence[Child], done: Callable[[], int], *, warm: int, total: int, limit_s: float) -> Usage:
+    """Watch until `done()` says `total`; what all children together took for what came after the first `warm`.
+
+    Raises as `watch` and `cost`.
+    """
+    seen = watch(children, done, total=total, limit_s=limit_s)
+    return replace(cost(seen.samples, warm), rss_mb=seen.rss_mb, uss_mb=seen.uss_mb)
+
+
+def watch(children: Sequence[Child], done: Callable[[], int], *, total: int, limit_s: float) -> Watched:
+    """Look at them until `done()` says `total`.
+
+    Raises `FatalError` with the end of a log when a process ends, or when they do not get there in `limit_s`.
+    """
+    began = own_at = time.monotonic()
+    samples: list[Sample] = []
+    rss = uss = 0
+    while not samples or samples[-1].done < total:
+        for one in children:
+            one.require_alive()
+        samples.append(Sample(done(), sum(one.cpu_s() for one in children), time.monotonic()))
+        rss = max(rss, sum(one.watched.memory_info().rss for one in children))
+        if time.monotonic() >= own_at:
+            uss = max(uss, sum(one.watched.memory_full_info().uss for one in children))
+            own_at = time.monotonic() + OWN_MEMORY_EVERY_S
+        if time.monotonic() - began > limit_s:
+            ends = "\n".join(one.end_of_log() for one in children)
+            raise FatalError(f"{samples[-1].done} of {total} were done in {limit_s:.0f} s; {ends}")
+        time.sleep(LOOK_EVERY_S)
+    return Watched(samples, rss / MEGABYTE, uss / MEGABYTE)
 
 
 @contextmanager

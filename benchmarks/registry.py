@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.bus import decode, dispatch, journal
+from benchmarks.drift import memory, models, scale, verdict
+from benchmarks.drift.carried import Carried
 from benchmarks.figures import Benchmark
 from benchmarks.loop import overhead
 from benchmarks.stack import up
 from everloop.errors import UsageError
+
+DECODES: Final = (
+    "The peer decodes the same records, commits once a second, counts nothing and publishes nothing: no worker that "
+    "reads rows can be faster."
+)
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     Benchmark(
@@ -37,6 +44,60 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
         peer_name="a bare kafka-python loop",
         note="The peer decodes, writes, waits for the acknowledgement and commits, record by record. It reads nothing "
         "back: after a crash, or beside a second replica, it says decisions twice.",
+    ),
+    Benchmark(
+        "drift.json", "rows/CPU-s", "more",
+        "records of columns in JSON, 100 rows of 20 columns each, off Kafka to windows: read, checked, counted by all "
+        "default sketches, state published and acknowledged, offsets committed",
+        Carried("json", 100, 12_000_000, "loop_peer", 12_000_000),
+        peer_name="orjson and aiokafka",
+        note=DECODES,
+    ),
+    Benchmark(
+        "drift.json_1000", "rows/CPU-s", "more",
+        "the same in records of 1,000 rows",
+        Carried("json", 1_000, 16_000_000, "loop_peer", 16_000_000),
+        peer_name="orjson and aiokafka",
+        note=DECODES,
+    ),
+    Benchmark(
+        "drift.arrow", "rows/CPU-s", "more",
+        "the same in Arrow streams of 1,000 rows",
+        Carried("arrow", 1_000, 40_000_000, "loop_peer", 40_000_000),
+        peer_name="pyarrow and aiokafka",
+        note=DECODES,
+    ),
+    Benchmark(
+        "drift.single", "rows/CPU-s", "more",
+        "the same in plain JSON objects of one row",
+        Carried("plain", 1, 1_600_000, "faust_peer", 80_000),
+        peer_name="a plain Faust agent",
+        note="The peer decodes each record with orjson and does nothing else. Both are Faust; ours takes records in "
+        "batches.",
+    ),
+    Benchmark(
+        "drift.verdict", "ms of CPU", "less",
+        "20 columns x 10,000 rows in memory, as Arrow gives them, to the verdict with all default measures",
+        verdict.measure,
+        peer_name="an Evidently preset report",
+        note="The peer has both DataFrames and the definition of their columns ready, and does not render. Ours has "
+        "the reference as a profile.",
+    ),
+    Benchmark(
+        "drift.memory", "MiB", "less",
+        "resident memory at the most of a worker that holds 1,000 models x 3 open windows x 20 columns in each of 4 "
+        "partitions, from its start until all is published",
+        memory.measure,
+    ),
+    Benchmark(
+        "drift.models", "times", "less",
+        "CPU per row with 1,000 models over that with one, the same rows per second of event time",
+        models.measure,
+    ),
+    Benchmark(
+        "drift.scale", "times", "more",
+        "rows per second on the wall of two workers over those of one, beside the broker on the same cores",
+        scale.measure,
     ),
     Benchmark(
         "stack.up", "s", "less",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from statistics import median
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from benchmarks.children import Usage
 from benchmarks.figures import Measured
@@ -12,9 +12,10 @@ from benchmarks.figures import Measured
 Side = Literal["ours", "peer"]
 SIDES: Final[tuple[Side, Side]] = ("ours", "peer")
 Runs = list[Mapping[Side, Usage]]
+Found = TypeVar("Found")
 
 
-def in_turn(number: int, run: Callable[[Side], Usage]) -> Mapping[Side, Usage]:
+def in_turn(number: int, run: Callable[[Side], Found]) -> Mapping[Side, Found]:
     """Run both; whoever was first in one repeat is second in the next."""
     return {side: run(side) for side in (SIDES if number % 2 == 0 else reversed(SIDES))}
 

@@ -75,6 +75,10 @@ class CrashingLog:
         """As the inner log."""
         return self.inner.tail()
 
+    def record_at(self, place: Place, offset: int) -> Record | None:
+        """As the inner log."""
+        return self.inner.record_at(place, offset)
+
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
         """A member whose commits may crash."""
         member = CrashingConsumer(self.inner.consumer(group, topics), self)
@@ -309,6 +313,14 @@ class BusSuite:
         assert self.judged(log, model) == [window.start for window in windows]
         causes = [event.causation_id for event in valid(log, topics.DRIFT, model)]
         assert causes == [window.id for window in windows]
+
+    def test_one_record_can_be_read_by_its_offset_again_and_again(self) -> None:
+        log = self.client()
+        place = home(topics.WINDOWS, self.fresh_model())
+        offsets = [log.publish([Message(place, b"k", str(number).encode())])[0] for number in range(3)]
+        for number in (1, 0, 2, 2, 0):
+            found = log.record_at(place, offsets[number])
+            assert found is not None and (found.offset, found.value) == (offsets[number], str(number).encode())
 
     def test_poison_goes_to_the_dead_letter_topic_and_the_lane_goes_on(self) -> None:
         log, model = self.client(), self.fresh_model()

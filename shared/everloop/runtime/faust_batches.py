@@ -17,10 +17,31 @@ if TYPE_CHECKING:
     from faust.types.tuples import Message
 
 SCHEME: Final = "kafkabatch"
+FETCH_WAIT_MS: Final = 100
+FETCH_BYTES: Final = 4 << 20
+"""Of all partitions in one answer, or one batch that is larger: more is slower to read, since memory of such a size is
+given back and asked for again each time, and stays resident."""
+
+
+class BatchThread(aiokafka.AIOKafkaConsumerThread):
+    """Faust's thread around aiokafka, whose fetches do not wait long for partitions that have nothing.
+
+    A fetch waits at the broker while none of its partitions has anything, and meanwhile the same broker is asked for no
+    others: beside an empty topic, Faust's 1.5 s took half of the time of a busy one.
+    """
+
+    def _create_consumer(self, loop: Any) -> Any:  # noqa: ANN401 -- its signature
+        consumer = super()._create_consumer(loop)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 -- Faust has no setting for it
+        consumer._fetch_max_bytes = FETCH_BYTES  # noqa: SLF001 -- as above
+        return consumer
 
 
 class BatchConsumer(aiokafka.Consumer):
     """Faust's consumer, but for what a message is: `value` is the list of the records of a batch, in order."""
+
+    def _new_consumer_thread(self) -> aiokafka.AIOKafkaConsumerThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 -- its signature
         """Fetch, with the guards of the original: nothing while the flow is stopped or after a rebalance."""

@@ -36,6 +36,7 @@ class KafkaLog:
         self.static = static
         self.counts: dict[str, int] = {}
         self.committers: dict[str, KafkaConsumer] = {}
+        self.points: KafkaTail | None = None
         try:
             self.producer = KafkaProducer(
                 **self.common, client_id=client_id, acks="all", max_request_size=MAX_REQUEST,
@@ -95,6 +96,13 @@ class KafkaLog:
         """A reader without a group."""
         return KafkaTail(self._consumer(None))
 
+    def record_at(self, place: Place, offset: int) -> Record | None:
+        """The record at an offset below the end; None where compaction took it. One small fetch."""
+        if self.points is None:  # the broker gives a whole batch where a single byte is asked for
+            self.points = KafkaTail(self._consumer(None, max_partition_fetch_bytes=1, fetch_max_wait_ms=1))
+        self.points.seek({place: offset})
+        return next((one for one in self.points.read_to({place: offset + 1}) if one.offset == offset), None)
+
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
         """Join a group; all topics are assigned together by the range assignor."""
         member = self._consumer(group, group_instance_id=f"{group}.{self.static}" if self.static else None)
@@ -102,7 +110,7 @@ class KafkaLog:
 
     def close(self) -> None:
         """Close every connection."""
-        for consumer in (self.reader, *self.committers.values()):
+        for consumer in (self.reader, *self.committers.values(), *filter(None, [self.points])):
             consumer.close()
         self.producer.close(timeout=5)
 
@@ -112,11 +120,12 @@ class KafkaLog:
         return self.committers[group]
 
     def _consumer(self, group: str | None, **more: object) -> KafkaConsumer:
+        settings = {"max_partition_fetch_bytes": MAX_REQUEST, **self.common, **more}
         return KafkaConsumer(
-            **self.common, client_id=self.client_id, group_id=group, enable_auto_commit=False,
+            client_id=self.client_id, group_id=group, enable_auto_commit=False,
             auto_offset_reset="earliest", partition_assignment_strategy=[RangePartitionAssignor],
             session_timeout_ms=SESSION_MS, heartbeat_interval_ms=HEARTBEAT_MS, max_poll_records=MAX_POLL_RECORDS,
-            allow_auto_create_topics=False, max_partition_fetch_bytes=MAX_REQUEST, **more,
+            allow_auto_create_topics=False, **settings,
         )  # fmt: skip
 
 

@@ -99,6 +99,9 @@ class Log(Protocol):
     def tail(self) -> Tail:
         """A reader without a group."""
 
+    def record_at(self, place: Place, offset: int) -> Record | None:
+        """The record at an offset below the end; None where compaction took it."""
+
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
         """Join a group. All topics must have the same number of partitions: they are assigned together."""
 

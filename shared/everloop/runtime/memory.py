@@ -123,6 +123,10 @@ class MemoryClient:
         """A reader without a group."""
         return MemoryTail(self.broker)
 
+    def record_at(self, place: Place, offset: int) -> Record | None:
+        """The record at an offset; None where there is none."""
+        return next(iter(self.broker.read(place, offset, offset + 1)), None)
+
     def consumer(self, group: str, topics: Sequence[str]) -> MemoryConsumer:
         """Join a group."""
         joined = self.broker.groups.setdefault(group, _Group())

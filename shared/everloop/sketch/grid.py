@@ -69,6 +69,8 @@ class Grid:
     def bins(self, block: Floats, first: int, last: int) -> Places:
         """Number the bin of each value of `block`, shape (columns `first` to `last`, rows); all must be finite.
 
+        A difference may overflow, and is right then: the caller sees to it that this is no warning.
+
         Bin i of a column holds `edges[i-1] <= x < edges[i]`, as `numpy.searchsorted(edges, x, side="right")` says.
         """
         places = _places(block, self.low[first:last], self.scale[first:last])
@@ -86,9 +88,8 @@ class Grid:
 
 def _places(values: Floats, low: Floats | float, scale: Floats | float) -> Places:
     """Give the place of each value: the nearer to infinity, the further right, never out of the table."""
-    with np.errstate(over="ignore"):
-        scaled = values - low
-        scaled *= scale
+    scaled = values - low
+    scaled *= scale
     np.maximum(scaled, 0.0, out=scaled)
     np.minimum(scaled, PLACES - 1.0, out=scaled)
     return scaled.astype(np.intp)
@@ -104,9 +105,9 @@ def _tabled(cuts: Floats) -> tuple[float, float, Places, int]:
         low, high = float(cuts[trimmed]), float(cuts[len(cuts) - 1 - trimmed])
         with np.errstate(over="ignore", divide="ignore"):
             scale = float(np.float64(PLACES) / (np.float64(high) - low))
-        if not 0 < scale < np.inf:
-            continue
-        held = np.bincount(_places(cuts, low, scale), minlength=PLACES)
+            if not 0 < scale < np.inf:
+                continue
+            held = np.bincount(_places(cuts, low, scale), minlength=PLACES)
         if held.max() < best[3] or trimmed == 0:
             best = (low, scale, np.cumsum(held) - held, int(held.max()))
     return best

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.errors import InvalidError
+from everloop.profile.cells import ABSENT, MALFORMED, MISSING, NONFINITE
+from everloop.sketch.layout import LOST
 from everloop.sketch.numbers import packed
 from everloop.sketch.reading import integers
-from everloop.sketch.texts import Texts, coded, count_texts
 
 if TYPE_CHECKING:
     from everloop.sketch.layout import Layout
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     Block = NDArray[np.float64]
     Integers = NDArray[np.integer[Any]]
 
-MISSING, NONFINITE, MALFORMED, ABSENT = range(4)
-"""What is in no bin: no value (None, NaN, or no such column), infinite or beyond float64, of a wrong type; and how many
-of the missing ones came without their column."""
-LOST: Final = 4
 MOST_STEPS: Final = float(1 << 20)
 """Where moments are cut off: 1,024 deviations of the reference on either side of its mean."""
 MOST_ROWS: Final = 8_192
@@ -38,7 +35,7 @@ _INT32: Final = np.iinfo(np.int32).max
 class Prepared(NamedTuple):
     """Rows on their way into a sketch. Shapes: `block` (numeric + 1, rows), or (1, rows) of a shadow; `codes` (any,).
 
-    The last of the block are the scores; NaN is no value. `codes` are cells of categories, in no order; None: a shadow.
+    The last of the block are the scores; NaN is no value. `codes` are cells, in no order; None: a shadow.
     """
 
     block: NDArray[np.float64]
@@ -83,7 +80,7 @@ class Inputs:
         self.count(self.prepare(features, scores, rows))
 
     def prepare(self, features: Mapping[str, object] | None, scores: object, rows: int) -> Prepared:
-        """Count at once what is neither number nor known category; give these, to be counted with those of others."""
+        """Make arrays of columns, to be counted with those of others; what is no number is counted at once."""
         self._make_room(rows)
         self.rows += rows
         last = len(self.layout.numeric)
@@ -102,10 +99,14 @@ class Inputs:
     def count(self, prepared: Prepared) -> None:
         """Count what was prepared, by this or by another one of the same layout."""
         last, block = len(self.layout.numeric) + 1, prepared.block
-        for start in range(0, block.shape[1], MOST_ROWS):
-            self._bin(block[:, start : start + MOST_ROWS], last - len(block), last)
+        with np.errstate(over="ignore"):
+            for start in range(0, block.shape[1], MOST_ROWS):
+                self._bin(block[:, start : start + MOST_ROWS], last - len(block), last)
         if prepared.codes is not None:
-            self.cells += np.bincount(prepared.codes, minlength=self.layout.cells + 1)[: self.layout.cells]
+            cells = self.layout.cells
+            found = np.bincount(prepared.codes, minlength=cells + self.lost.size)
+            self.cells += found[:cells]
+            self.lost += found[cells:].reshape(self.lost.shape)
 
     def merge(self, other: Inputs) -> None:
         """Add what another one has counted. Raises `InvalidError` (`shape`) when its bins are not those of this one."""
@@ -167,16 +168,13 @@ class Inputs:
             self.cells, self.lost = self.cells.astype(np.int64), self.lost.astype(np.int64)
 
     def _codes(self, features: Mapping[str, object], rows: int) -> NDArray[np.uint32]:
-        """The cells of all columns of known categories, one after the other."""
-        parts, first, layout = [], len(self.layout.numeric) + 1, self.layout
-        for place, name in enumerate(layout.categorical):
-            column, known = features.get(name), layout.texts[place]
-            part = coded(known, column, rows)
-            if part is None:
-                texts = Texts(known, layout.others[place])
-                count_texts(texts, column, rows, self.cells, self.lost[:, first + place])
-            else:
-                parts.append(part)
+        """The cells of all categorical columns, one after the other."""
+        parts, first = [], len(self.layout.numeric) + 1
+        for place, (name, codes) in enumerate(zip(self.layout.categorical, self.layout.codes, strict=True), first):
+            column = features.get(name)
+            if column is None:
+                self.lost[ABSENT, place] += rows
+            parts.append(codes.encode(column, rows))
         return np.frombuffer(b"".join(parts), dtype=np.uint32)
 
     def _bin(self, block: Block, first: int, last: int) -> None:
@@ -195,9 +193,8 @@ class Inputs:
         self._sum(block, None if whole else finite, first, last)
 
     def _sum(self, block: Block, finite: NDArray[np.bool_] | None, first: int, last: int) -> None:
-        with np.errstate(over="ignore"):
-            steps = block - self.layout.center[first:last]
-            steps *= self.layout.per_step[first:last]
+        steps = block - self.layout.center[first:last]
+        steps *= self.layout.per_step[first:last]
         np.minimum(steps, MOST_STEPS, out=steps)
         np.maximum(steps, -MOST_STEPS, out=steps)
         np.rint(steps, out=steps)

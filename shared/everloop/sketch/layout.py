@@ -11,6 +11,7 @@ import numpy as np
 
 from everloop.sketch.grid import Grid
 from everloop.sketch.kinds import EXPECTED, is_retyped
+from everloop.sketch.texts import Codes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 STEPS: Final = 1024
 """Moments are summed in whole steps of the reference deviation / 1024, so that sums do not depend on the order."""
+LOST: Final = 4
+"""What is in no bin, numbered as in `profile.cells`: no value (None, NaN, or no such column), infinite or beyond
+float64, of a wrong type; and how many of the missing ones came without their column."""
 MAX_NAMES: Final = 20
 MAX_NAME: Final = 64
 
@@ -39,9 +43,9 @@ AS_PROFILE: Final = Schema()
 class Layout:
     """Where each column of one profile stands. Numeric columns come first, then the score, then categorical ones.
 
-    `grid` has the numeric columns and, as its last, the score; `texts` gives each categorical column the cell of each
-    of its categories, `others` the cell of all other texts. `cells` is how many there
-    are, `scale` the deviation of the reference's scores. Shapes: `center`, `per_step` (numeric + 1, 1).
+    `grid` has the numeric columns and, as its last, the score; `codes` gives the cell of every value of each
+    categorical column. `cells` is how many bins there are; the cells of what is in none follow, `LOST` per column.
+    `scale` is the deviation of the reference's scores. Shapes: `center`, `per_step` (numeric + 1, 1).
     """
 
     numeric: tuple[str, ...]
@@ -51,8 +55,7 @@ class Layout:
     numbered: frozenset[str]
     expected: tuple[tuple[str, frozenset[type]], ...]
     grid: Grid
-    texts: tuple[Mapping[str, int], ...]
-    others: tuple[int, ...]
+    codes: tuple[Codes, ...]
     center: NDArray[np.float64]
     per_step: NDArray[np.float64]
     cells: int
@@ -64,11 +67,10 @@ class Layout:
         numeric = [column for column in profile.columns if column.kind == "numeric"]
         categorical = [column for column in profile.columns if column.kind == "categorical"]
         grid = Grid.of([column.edges for column in (*numeric, profile.score)])
-        texts, others, cells = [], list[int](), grid.bounds[-1]
-        for column in categorical:
-            texts.append({name: cells + place for place, name in enumerate(column.categories)})
-            others.append(cells + len(column.categories))
-            cells = others[-1] + 1
+        first = [grid.bounds[-1], *(len(column.categories) + 1 for column in categorical)]
+        *starts, cells = map(int, np.cumsum(first))
+        columns = len(numeric) + 1 + len(categorical)
+        lost = np.arange(cells, cells + LOST * columns).reshape(LOST, columns)[:, len(numeric) + 1 :].T.tolist()
         moments = [_moments(column) for column in (*numeric, profile.score)]
         names_of_all = frozenset(column.name for column in profile.columns)
         return cls(
@@ -79,8 +81,9 @@ class Layout:
             numbered=frozenset(column.name for column in categorical if any(map(_is_number, column.categories))),
             expected=tuple((column.name, EXPECTED[column.kind]) for column in profile.columns),
             grid=grid,
-            texts=tuple(texts),
-            others=tuple(others),
+            codes=tuple(
+                Codes(column.categories, *more) for column, *more in zip(categorical, starts, lost, strict=True)
+            ),
             center=np.array([[center] for center, _ in moments]),
             per_step=np.array([[per_step] for _, per_step in moments]),
             cells=cells,
@@ -97,8 +100,8 @@ class Layout:
         bounds, numbers = self.grid.bounds, len(self.numeric) + 1
         if place < numbers:
             return slice(bounds[place], bounds[place + 1])
-        other = self.others[place - numbers]
-        return slice(other - len(self.texts[place - numbers]), other + 1)
+        codes = self.codes[place - numbers]
+        return slice(codes.first, codes.other + 1)
 
     def place(self, name: str) -> int:
         """The place of a feature. `KeyError` for what the profile does not have."""
@@ -118,6 +121,8 @@ class Layout:
             return self._schema(features)
         for name, expected in self.expected:  # a loop over first values: this is asked of every record
             column = features[name]
+            if type(column) is np.ndarray and column.dtype.kind == "f" and float in expected:
+                continue
             if type(column) is not list or not column or type(column[0]) not in expected:
                 return self._schema(features)
         return AS_PROFILE

@@ -22,7 +22,8 @@ def searched(edges: list[float], values: NDArray[np.float64]) -> NDArray[np.intp
 
 
 def found(grid: Grid, block: NDArray[np.float64], first: int = 0) -> list[list[int]]:
-    bins = grid.bins(block, first, first + len(block))
+    with np.errstate(over="ignore"):
+        bins = grid.bins(block, first, first + len(block))
     return [(row - grid.bounds[first + number]).tolist() for number, row in enumerate(bins)]
 
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from everloop.errors import InvalidError
 from everloop.profile import Profile, build_profile
+from everloop.profile.cells import ABSENT, MALFORMED, MISSING
 from everloop.sketch import Inputs, Layout
-from everloop.sketch.inputs import ABSENT, MALFORMED, MISSING, MOST_ROWS
+from everloop.sketch.inputs import MOST_ROWS
 from everloop.sketch.layout import MAX_NAME, MAX_NAMES, STEPS, Schema
 
 BAD: list[Any] = [

@@ -107,15 +107,9 @@ class Known:
     def _read(self, place: Place, offset: int) -> Profile | None:
         if self.log is None:
             return None
-        tail = self.log.tail()
+        found = self.log.record_at(place, offset)
         try:
-            tail.seek({place: offset})
-            event = next(
-                (decode(one.value, one.headers) for one in tail.read_to({place: offset + 1}) if one.offset == offset),
-                None,
-            )
+            event = None if found is None else decode(found.value, found.headers)
         except InvalidError:
             return None
-        finally:
-            tail.close()
         return event.profile if isinstance(event, ModelVersionCreated) else None

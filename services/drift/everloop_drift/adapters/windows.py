@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from everloop import topics
@@ -41,6 +42,8 @@ from everloop_drift.domain.recent import is_forgotten, number_of
 Wall = Callable[[], datetime]
 Stages = Iterator[Sequence[Message]]
 DAY_MS: Final = 24 * 60 * 60 * 1000
+STAGE: Final = 256
+"""Messages of state that are in memory at once: a cell is about 10 kB."""
 
 
 class WindowsFold:
@@ -129,9 +132,7 @@ class WindowsFold:
         for lane in lanes.values():
             lane.settle(self.known.layouts)
         writer = self._writer()
-        state = [message for place, lane in lanes.items() for message in self._state(place, lane, writer)]
-        if state:
-            yield state
+        yield from _parts(message for place, lane in lanes.items() for message in self._state(place, lane, writer))
         if lanes:
             yield [message for place, lane in lanes.items() for message in self._clocks(place, lane, writer)]
             yield [wire.checkpoint_message(self.name, place, lane, writer) for place, lane in lanes.items()]
@@ -146,23 +147,21 @@ class WindowsFold:
         for place, lane in self.lanes.items():
             lane.settle(self.known.layouts)
             final[place] = lane.finals(self.known.rules)
-        cells = [
+        yield from _parts(
             wire.cell_message(place, key, self._cell(lane, key), writer)
             for place, lane in self.lanes.items() for key in final[place] if key in lane.dirty
-        ]  # fmt: skip
-        if cells:
-            yield cells
+        )  # fmt: skip
         yield [message for place, lane in self.lanes.items() for message in self._clocks(place, lane, writer)]
         for place, lane in self.lanes.items():
             lane.drop(final[place])
         self.urgent = False
 
-    def _state(self, place: Place, lane: Lane, writer: wire.Writer) -> list[Message]:
+    def _state(self, place: Place, lane: Lane, writer: wire.Writer) -> Iterator[Message]:
         """What has changed since it was written last."""
-        messages = [wire.cell_message(place, key, self._cell(lane, key), writer) for key in sorted(lane.dirty)]
-        messages += self._blocks(place, lane, writer)
+        for key in sorted(lane.dirty):
+            yield wire.cell_message(place, key, self._cell(lane, key), writer)
+        yield from self._blocks(place, lane, writer)
         lane.dirty.clear()
-        return messages
 
     def _blocks(self, place: Place, lane: Lane, writer: wire.Writer) -> list[Message]:
         """Which records came, and tombstones for what is too old to matter, whoever wrote it."""
@@ -273,3 +272,9 @@ class WindowsFold:
 
     def _writer(self) -> wire.Writer:
         return wire.Writer(self.replica, self.wall())
+
+
+def _parts(messages: Iterator[Message]) -> Stages:
+    """Not too many at a time, and never none."""
+    while part := [*islice(messages, STAGE)]:
+        yield part

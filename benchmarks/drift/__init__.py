@@ -1,0 +1,1 @@
+"""Benchmarks of the windows of drift: rows off Kafka to published counts, to verdicts, and what holding them takes."""
