@@ -320,7 +320,8 @@ class BusSuite:
         offsets = [log.publish([Message(place, b"k", str(number).encode())])[0] for number in range(3)]
         for number in (1, 0, 2, 2, 0):
             found = log.record_at(place, offsets[number])
-            assert found is not None and (found.offset, found.value) == (offsets[number], str(number).encode())
+            assert found is not None
+            assert (found.offset, found.value) == (offsets[number], str(number).encode())
 
     def test_poison_goes_to_the_dead_letter_topic_and_the_lane_goes_on(self) -> None:
         log, model = self.client(), self.fresh_model()

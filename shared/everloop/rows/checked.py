@@ -21,7 +21,7 @@ _COLUMNS: Final = frozenset({
     "prediction_id", "times", "entity_id", "features", "score", "label", "latency_ms", "status", "shadow",
 })  # fmt: skip
 _RECORD: Final = _ONCE | _COLUMNS
-_PLAIN: Final = _RECORD - {"times", "shadow"} | {"model", "time"}
+PLAIN: Final = _RECORD - {"times", "shadow"} | {"model", "time"}
 _SHADOW: Final = frozenset({"version", "score"})
 _SOURCES: Final = frozenset({"serving", "producer", "bootstrap"})
 _STATUSES: Final = frozenset({"ok", "error"})
@@ -73,7 +73,7 @@ def plain(row: Mapping[str, Any]) -> Rows:
     name, model, moment, features = row["prediction_id"], row["model"], row["time"], row["features"]
     if type(name) is not str or type(model) is not str or not model or type(features) is not dict:
         raise DoubtError
-    if len(features) > MOST_FEATURES or not _PLAIN.issuperset(row):
+    if len(features) > MOST_FEATURES or not PLAIN.issuperset(row):
         raise DoubtError
     if type(moment) is not int:
         moment = round(moment_of(moment).timestamp() * 1000)

@@ -24,7 +24,7 @@ _TIME: Final = re.compile(
     rb"[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-5][0-9])"
 )
 _RARE: Final = frozenset({"ce_correlationid", "ce_causationid", "ce_sequence"})
-_UNPROVEN: Final = (ValueError, TypeError, LookupError, AttributeError, struct.error, InvalidError)
+UNPROVEN: Final = (ValueError, TypeError, LookupError, AttributeError, struct.error, InvalidError)
 """What the fast path raises where it has not proved that this is a record: then `decode` says what it is."""
 
 
@@ -50,7 +50,7 @@ def read_record(value: bytes | None, headers: Headers) -> Rows | Event:
                 return checked.record(*_envelope(last), orjson.loads(value))
             if kind is None and is_plain(last):
                 return checked.plain(orjson.loads(value))
-        except _UNPROVEN:
+        except UNPROVEN:
             pass
         last = {name: raw or b"" for name, raw in headers}  # Kafka has headers without a value
         if last.get("content-type", b"").startswith(ARROW):
@@ -92,7 +92,7 @@ def _arrow(value: bytes, last: Mapping[str, bytes]) -> Rows:
         raise InvalidError("shape", "an Arrow stream carries predictions, and no other type of event")
     try:
         identity, model = _envelope(last)
-    except _UNPROVEN:
+    except UNPROVEN:
         event = build(Event, attributes, {})
         identity, model = str(event.id), event.model
     return read_arrow(value, identity, model)
@@ -112,7 +112,7 @@ def _data(rows: Rows) -> dict[str, object]:
 
 
 def _envelope(last: Mapping[str, bytes]) -> tuple[str, str]:
-    """Id and model of attributes that the contract accepts for certain. Raises one of `_UNPROVEN` for others."""
+    """Id and model of attributes that the contract accepts for certain. Raises one of `UNPROVEN` for others."""
     identity, moment = last["ce_id"], last["ce_time"]
     if not (_UUID.fullmatch(identity) and _TIME.fullmatch(moment) and _RARE.isdisjoint(last)):
         raise checked.DoubtError

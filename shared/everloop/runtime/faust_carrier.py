@@ -23,7 +23,7 @@ from faust.types import TP
 
 from everloop.errors import EverloopError, FatalError
 from everloop.runtime.broadcast import Broadcast
-from everloop.runtime.data import Curious, Fold, Stepwise, committable
+from everloop.runtime.data import Curious, Fold, Stepwise, committable, take
 from everloop.runtime.faust_batches import SCHEME, BatchConsumer, register
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
 from everloop.runtime.log import Message, Place, Record, headers_of
@@ -161,14 +161,15 @@ class FaustCarrier:
         place = Place(message.topic, message.partition)
         if not self.ready or place not in self.expected:
             return  # of an assignment that has ended: it comes again where it belongs
-        expected, taken = self.expected[place], 0
-        for one in message.value:
-            if one.offset >= expected:
-                self.fold.take(Record(place, one.offset, one.key, one.value, headers_of(one.headers), one.timestamp))
-                taken += 1
-        if taken:
-            self.expected[place] = message.value[-1].offset + 1
-            self.pace.note(taken, time.monotonic())
+        expected = self.expected[place]
+        records = [
+            Record(place, one.offset, one.key, one.value, headers_of(one.headers), one.timestamp)
+            for one in message.value if one.offset >= expected
+        ]  # fmt: skip
+        if records:
+            take(self.fold, records)
+            self.expected[place] = records[-1].offset + 1
+            self.pace.note(len(records), time.monotonic())
 
     async def _flushing(self) -> None:
         """Flush when it is time; what has become final goes out at once."""

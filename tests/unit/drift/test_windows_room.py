@@ -121,6 +121,74 @@ def rows(name: str, count: int = 2, **more: Any) -> PredictionsLogged:  # noqa: 
     )  # fmt: skip
 
 
+class OneByOne(WindowsFold):
+    """Never takes rows together."""
+
+    def take_many(self, records: Sequence[Record]) -> None:
+        """Each by itself."""
+        for record in records:
+            self.take(record)
+
+
+def plain(name: str, **more: Any) -> bytes:  # noqa: ANN401 -- raw data
+    row = {
+        "model": "m", "version": "1", "prediction_id": name, "time": START_MS + 1, "features": {"n": 0.5, "w": "a"},
+        "score": 0.5, **more,
+    }  # fmt: skip
+    return orjson.dumps(row)
+
+
+def a_mixture(room: Room) -> None:
+    """Plain rows, and all that may come between them."""
+    rng = np.random.default_rng(5)
+    for number in range(600):
+        value = plain(f"p{number}", features={"n": float(rng.normal()), "w": str(rng.choice(["a", "b", "new"]))})
+        match number:
+            case 100:
+                value = b"{"
+            case 150:
+                room.predict("columns")
+            case 200:
+                value = plain("p199")
+            case 250:
+                value = plain("history", source="bootstrap")
+            case 300:
+                value = plain("unknown", model="other")
+            case 350:
+                room.beat(0.5)
+            case 400:
+                value = plain("late", time=START_MS - 40 * HOUR)
+            case 450:
+                value = plain("other", arm="candidate", score=None)
+        room.log.publish([Message(PLACE, b"k", value)])
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_plain_rows_that_are_taken_together_lead_to_the_same_as_one_by_one(*, crash: bool) -> None:
+    seen = []
+    for fold in (WindowsFold, OneByOne):
+        room = Room()
+        room.fold = fold(lambda: START, room.metrics)
+        room.service.close()
+        room.service = DataService(room.fold, room.log, replica="0", limit=10_000)
+        room.run()
+        a_mixture(room)
+        if crash:  # after the cells are on the log, before the books that say so
+            room.fold.take_many(room.service.consumer.poll(0)[:30])
+            room.log.publish(room.fold.flush())
+            room.service.close()
+            room.fold = fold(lambda: START, room.metrics)
+            room.service = DataService(room.fold, room.log, replica="0", limit=10_000)
+        cells = [record.value for record in room.written(topics.PARTIALS, b"cell|")]
+        ids = [record.value for record in room.written(topics.PARTIALS, b"ids|")]
+        seen.append((room.lane.books, cells[-2:], ids[-1:], room.lane.recent.newer))
+    assert seen[0] == seen[1]
+    books = seen[0][0]
+    assert (books.history, books.duplicate) == (1, 1)
+    assert books.quarantined == 2
+    assert books.counted > 590
+
+
 def test_good_rows_are_counted_between_everything_that_is_bad() -> None:
     room = Room()
     bad: Sequence[bytes | None] = (

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import Final
 
 from everloop import topics
@@ -30,6 +30,8 @@ from everloop.events import (
 from everloop.ledger import named_rows
 from everloop.metrics import Metrics
 from everloop.rows import Rows, read_record
+from everloop.rows.checked import plain_identity
+from everloop.rows.gathering import MANY, gather, is_alone
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop_drift.adapters import wire
 from everloop_drift.adapters.known import Known
@@ -42,6 +44,8 @@ from everloop_drift.domain.recent import is_forgotten, number_of
 Wall = Callable[[], datetime]
 Stages = Iterator[Sequence[Message]]
 DAY_MS: Final = 24 * 60 * 60 * 1000
+RUN: Final = 1_000
+"""Plain rows that are taken at once, at the most."""
 STAGE: Final = 256
 """Messages of state that are in memory at once: a cell is about 10 kB."""
 
@@ -100,6 +104,41 @@ class WindowsFold:
             self._take(lane, read_record(record.value, record.headers))
         except InvalidError as error:
             self._refuse(lane, named_rows(record), error.reason)
+
+    def take_many(self, records: Sequence[Record]) -> None:
+        """The same for records of one place in order, but that many plain rows in a row are taken at once."""
+        for alone, part in groupby(records, is_alone):
+            rest = list(part)
+            while rest:
+                some, rest = rest[:RUN], rest[RUN:]
+                if not (alone and len(some) >= MANY and self._take_run(some)):
+                    for record in some:
+                        self.take(record)
+
+    def _take_run(self, records: Sequence[Record]) -> bool:
+        """Whether all of them could be taken at once; else none of them is."""
+        first, last, lane = records[0].offset, records[-1].offset, self.lanes[records[0].place]
+        if lane.kind != "inputs" or first <= max(lane.checked, lane.ahead):
+            return False  # some are in some cells already: each is held against each
+        found = gather([record.value or b"" for record in records])
+        if found is None or any(self._is_odd(one.rows) for one in found):
+            return False
+        numbers = [0] * len(records)
+        for rows, places in found:
+            for place, name in zip(places, rows.prediction_id, strict=True):
+                numbers[place] = number_of(plain_identity(rows.model, name))
+        if not lane.recent.are_new(numbers, first, last):
+            return False
+        lane.offset = last
+        for rows, _ in found:
+            lane.take_rows(rows, self.known.rules[rows.model], self.known.layouts[rows.model])
+        if lane.is_full:
+            lane.settle(self.known.layouts)
+        return True
+
+    def _is_odd(self, rows: Rows) -> bool:
+        """Whether rows are history, or of a model or version that is not known."""
+        return rows.source == "bootstrap" or self.known.find(rows.model, str(rows.version)) is not None
 
     def _take(self, lane: Lane, found: Rows | Event) -> None:
         match found:

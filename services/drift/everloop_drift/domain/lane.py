@@ -56,7 +56,10 @@ class Group:
 
 @dataclass(slots=True)
 class Lane:
-    """`offset` is the last record that was taken, `checked` the last of which all was published; both -1 at first."""
+    """`offset` is the last record that was taken, `checked` the last of which all was published; both -1 at first.
+
+    `ahead` is the last record that is in some cell already.
+    """
 
     kind: Kind
     cells: dict[Key, Cell] = field(default_factory=dict)
@@ -65,6 +68,7 @@ class Lane:
     recent: Recent = field(default_factory=Recent)
     offset: int = -1
     checked: int = -1
+    ahead: int = -1
     dirty: set[Key] = field(default_factory=set)
     groups: dict[Key, Group] = field(default_factory=dict)
     waiting: int = 0
@@ -140,6 +144,7 @@ class Lane:
 
     def bring_back(self, key: Key, cell: Cell) -> None:
         """Hold a cell that was published before."""
+        self.ahead = max(self.ahead, cell.offset)
         if key not in self.cells:
             self.models[key.model] = self.models.get(key.model, 0) + 1
         self.cells[key] = cell

@@ -7,7 +7,7 @@ Two of so many different ids have the same number with a chance of about 10^-14 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -49,8 +49,25 @@ class Recent:
         self._turn(offset)
         known = number in self.newer or number in self.older
         self.newer.add(number)
-        self._write(number, offset)
+        self._write((number,), offset)
         return known
+
+    def are_new(self, numbers: Sequence[int], first: int, last: int) -> bool:
+        """Whether none of these ids came before, nor twice among them; they are remembered then, and else none is.
+
+        They are those of the records from `first` to `last`, one each, in order.
+        """
+        one_each = len(numbers) == last - first + 1 == len(set(numbers))
+        if not one_each or first // GENERATION != last // GENERATION:
+            return False
+        self._turn(first)
+        if not (self.newer.isdisjoint(numbers) and self.older.isdisjoint(numbers)):
+            return False
+        self.newer.update(numbers)
+        for start in range(first - first % BLOCK, last + 1, BLOCK):
+            begin, end = max(first, start), min(last + 1, start + BLOCK)
+            self._write(array("Q", numbers[begin - first : end - first]), begin)
+        return True
 
     def news(self) -> Iterator[Block]:
         """What is to be published; afterwards nothing is."""
@@ -87,12 +104,13 @@ class Recent:
             self.older = self.newer if generation == self.generation + 1 else set()
             self.newer, self.generation = set(), generation
 
-    def _write(self, number: int, offset: int) -> None:
+    def _write(self, some: Iterable[int], offset: int) -> None:
+        """In one block, from `offset` on."""
         start = offset - offset % BLOCK
         if start != self.block.start:
             self.block = Block(start, array("Q"))
         numbers = self.block.numbers
         if len(numbers) < offset - start:
             numbers.extend([0] * (offset - start - len(numbers)))
-        numbers.append(number)
+        numbers.extend(some)
         self.touched[start] = self.block
