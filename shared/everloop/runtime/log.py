@@ -26,16 +26,19 @@ class Message:
     headers: Headers = field(default=(), repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What stands in the log. `appended_ms` is the broker's append time. `repr` shows where, as that of `Message`."""
 
     place: Place
     offset: int
-    key: bytes | None = field(repr=False)
-    value: bytes | None = field(repr=False)
-    headers: Headers = field(default=(), repr=False)
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
     appended_ms: int = 0
+
+    def __repr__(self) -> str:
+        """Without what is the producer's."""
+        return f"Record(place={self.place!r}, offset={self.offset}, appended_ms={self.appended_ms})"
 
 
 @dataclass(frozen=True, slots=True)
