@@ -17,8 +17,10 @@ from everloop.replay.offsets import KafkaOffsets
 from everloop.replay.quiescence import Patience
 from everloop.runtime.log import Message, Place
 
-FLUSH_S: Final = 60.0
+FLUSH_S: Final = 240.0
 POLL_EVERY: Final = 1_000
+MOST_WAITING: Final = 1 << 28
+"""Bytes: a broker that is given more at once than its disk takes loses its leader for a while."""
 
 
 @contextmanager
@@ -43,9 +45,11 @@ def load(address: str, messages: Iterable[Message]) -> None:
         "queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 1 << 20,
     })  # fmt: skip
     for number, one in enumerate(messages):
-        producer.produce(one.place.topic, one.value, one.key, one.place.partition, delivered, headers=list(one.headers))
         if number % POLL_EVERY == 0:
             producer.poll(0)
+        while len(producer) * len(one.value or b"") > MOST_WAITING:
+            producer.poll(0.01)
+        producer.produce(one.place.topic, one.value, one.key, one.place.partition, delivered, headers=list(one.headers))
     left = producer.flush(FLUSH_S)
     if left or problems:
         raise FatalError(f"{left + len(problems)} records of the load were not acknowledged")

@@ -85,9 +85,11 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     ),
     Benchmark(
         "drift.memory", "MiB", "less",
-        "resident memory at the most of a worker that holds 1,000 models x 3 open windows x 20 columns in each of 4 "
-        "partitions, from its start until all is published",
+        "resident memory at the most of a worker that holds 1,000 models x 3 open windows x 20 columns, from its start "
+        "until all is published; each model in one of 4 partitions",
         memory.measure,
+        note="Where producers have no key, each model is in all partitions, and a worker that holds all of them holds "
+        "four cells for each window: that is beside it.",
     ),
     Benchmark(
         "drift.models", "times", "less",

@@ -1,4 +1,4 @@
-"""`drift.memory`: what a worker takes that holds 1,000 models x 3 open windows x 20 columns in each partition."""
+"""`drift.memory`: what a worker takes that holds 1,000 models x 3 open windows x 20 columns."""
 
 from __future__ import annotations
 
@@ -20,19 +20,33 @@ from benchmarks.repeats import repeats
 
 MODELS: Final = 1_000
 WINDOWS: Final = 3
-HELD: Final = Load("json", rows=30, records=MODELS * WINDOWS, models=MODELS, rate=400, still=True)
-"""One record in each cell. Each model has a turn every 5 minutes of event time, which is how long a window is."""
+HELD: Final = Load("json", rows=30, records=MODELS * WINDOWS // len(PLACES), models=MODELS, still=True, apart=True)
+"""One record in each open window of each model."""
+SCATTERED: Final = replace(HELD, records=MODELS * WINDOWS, apart=False)
+"""The same in each of the partitions, as where producers have no key: four cells for each window."""
+TURN_S: Final = 300
+"""Each model has its turn so often (event time), which is how long a window is."""
 QUICK: Final = 20
 
 
 def measure(size: Size, say: Say) -> Measured:
     """MiB that are resident at the most, from the start of the process until all is published and committed."""
-    models = MODELS // size.of(1, QUICK)
-    log = replace(HELD, models=models, records=models * WINDOWS, rate=HELD.rate // size.of(1, QUICK))
-    found = repeats(size.of(3, 1), lambda _: _run(log), say)
+    less = size.of(1, QUICK)
+    found = repeats(size.of(3, 1), lambda _: (_run(_sized(HELD, less)), _run(_sized(SCATTERED, less))), say)
     return Measured(
-        ours=tuple(one.rss_mb for one in found),
-        also={"MiB of its own (USS)": median(one.uss_mb for one in found), "cells": log.records * len(PLACES)},
+        ours=tuple(apart.rss_mb for apart, _ in found),
+        also={
+            "MiB of its own (USS)": median(apart.uss_mb for apart, _ in found),
+            "MiB with every model in all partitions": median(scattered.rss_mb for _, scattered in found),
+        },
+    )
+
+
+def _sized(log: Load, less: int) -> Load:
+    """With so many times fewer models; `rate` such that all have had their turn when a window is over."""
+    records = log.records // less
+    return replace(
+        log, models=log.models // less, records=records, rate=records * len(PLACES) * log.rows // (WINDOWS * TURN_S)
     )
 
 

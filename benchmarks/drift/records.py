@@ -33,7 +33,8 @@ class Load:
     """`records` of `rows` rows each in every partition, spread evenly over `models`.
 
     `rate`: rows per second of event time, in all partitions together. Where time stands `still` the heartbeats say so,
-    and no window ever closes.
+    and no window ever closes. `apart`: each model is in one partition, as where producers take it as the key; else all
+    are in all.
     """
 
     form: Form
@@ -42,6 +43,7 @@ class Load:
     models: int = 1
     rate: int = 10_000
     still: bool = False
+    apart: bool = False
 
     @property
     def total(self) -> int:
@@ -127,11 +129,12 @@ def _parts(load: Load) -> list[int]:
 
 
 def _numbered(load: Load) -> Iterator[tuple[int, Place, str, int]]:
-    """Number, partition, model and first time (ms) of each record. A model's records are in every partition."""
+    """Number, partition, model and first time (ms) of each record."""
     models = names(load.models)
     for number in range(load.records * len(PLACES)):
-        turn = number // len(PLACES)
-        yield number, PLACES[number % len(PLACES)], models[turn % len(models)], load.time_of(turn)
+        turn, place = divmod(number, len(PLACES))
+        mine = models[place :: len(PLACES)] if load.apart else models
+        yield number, PLACES[place], mine[turn % len(mine)], load.time_of(turn)
 
 
 def _ids(rows: int, seed: int) -> list[str]:

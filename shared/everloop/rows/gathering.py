@@ -32,10 +32,14 @@ class Gathered(NamedTuple):
     rows: Rows
     places: list[int]
 
+    def identities(self) -> list[str]:
+        """What names each of its rows."""
+        return list(map(checked.plain_identity(self.rows.model, "").__add__, self.rows.prediction_id))
+
 
 def is_alone(record: Record) -> bool:
     """Whether this is one plain row, as far as headers tell."""
-    return record.value is not None and is_plain(dict(record.headers))
+    return record.value is not None and (not record.headers or is_plain(dict(record.headers)))
 
 
 def gather(values: Sequence[bytes]) -> list[Gathered] | None:
@@ -56,10 +60,17 @@ def gather(values: Sequence[bytes]) -> list[Gathered] | None:
 def _alike(found: Sequence[Row]) -> list[list[int]]:
     """Row numbers by what is said once in a record, and by names in their order."""
     alike: dict[tuple[object, ...], list[int]] = {}
+    last: tuple[object, ...] = ()
+    places: list[int] = []
     for place, row in enumerate(found):
-        get, features = row.get, row["features"]
-        once = get("model"), get("source"), get("version"), get("digest"), get("arm"), get("epoch")
-        alike.setdefault((*once, len(row), *row, *features), []).append(place)
+        get = row.get
+        key = (
+            get("model"), get("version"), get("arm"), get("source"), get("digest"), get("epoch"),
+            *row, None, *row["features"],
+        )  # fmt: skip
+        if key != last:  # to compare is cheaper than to hash
+            last, places = key, alike.setdefault(key, [])
+        places.append(place)
     return list(alike.values())
 
 

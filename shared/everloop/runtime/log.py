@@ -111,7 +111,7 @@ class Log(Protocol):
 
 def headers_of(found: Iterable[tuple[str, bytes | None]]) -> Headers:
     """Headers as Kafka has them; one without a value, which any producer may send, says nothing."""
-    return tuple((name, raw or b"") for name, raw in found)
+    return tuple([(name, raw or b"") for name, raw in found])
 
 
 def places_of(log: Log, topics: Iterable[str]) -> list[Place]:

@@ -30,7 +30,6 @@ from everloop.events import (
 from everloop.ledger import named_rows
 from everloop.metrics import Metrics
 from everloop.rows import Rows, read_record
-from everloop.rows.checked import plain_identity
 from everloop.rows.gathering import MANY, gather, is_alone
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop_drift.adapters import wire
@@ -39,7 +38,7 @@ from everloop_drift.adapters.state import State, read_states
 from everloop_drift.domain.cells import Cell, Key
 from everloop_drift.domain.lane import MOST_MODELS, Lane
 from everloop_drift.domain.merging import KIND_OF
-from everloop_drift.domain.recent import is_forgotten, number_of
+from everloop_drift.domain.recent import is_forgotten, number_of, numbers_of
 
 Wall = Callable[[], datetime]
 Stages = Iterator[Sequence[Message]]
@@ -124,9 +123,9 @@ class WindowsFold:
         if found is None or any(self._is_odd(one.rows) for one in found):
             return False
         numbers = [0] * len(records)
-        for rows, places in found:
-            for place, name in zip(places, rows.prediction_id, strict=True):
-                numbers[place] = number_of(plain_identity(rows.model, name))
+        for one in found:
+            for place, number in zip(one.places, numbers_of(one.identities()), strict=True):
+                numbers[place] = number
         if not lane.recent.are_new(numbers, first, last):
             return False
         lane.offset = last

@@ -22,6 +22,15 @@ def number_of(identity: str) -> int:
     return xxh3_64_intdigest(identity.encode("utf-8", "surrogatepass")) or 1
 
 
+def numbers_of(identities: Sequence[str]) -> list[int]:
+    """`number_of` each."""
+    try:
+        numbers = list(map(xxh3_64_intdigest, map(str.encode, identities)))
+    except UnicodeEncodeError:
+        return list(map(number_of, identities))
+    return numbers if 0 not in numbers else list(map(number_of, identities))
+
+
 class Block(NamedTuple):
     """Numbers of the ids of the records from `start` on, in order of offset; 0 where a record had none."""
 
