@@ -230,8 +230,7 @@ class FaustCarrier:
                     _die("broadcasts could not be read", error)
 
     def _hear_broadcasts(self) -> None:
-        news = self.broadcast.news()
-        for record, event in news:
+        for record, event in self.broadcast.one_by_one():
             self.fold.learn(record, event)
         self.broadcast.commit()
 
