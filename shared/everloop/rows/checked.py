@@ -75,8 +75,7 @@ def plain(row: Mapping[str, Any]) -> Rows:
         raise DoubtError
     if len(features) > MOST_FEATURES or not PLAIN.issuperset(row):
         raise DoubtError
-    if type(moment) is not int:
-        moment = round(moment_of(moment).timestamp() * 1000)
+    moment = ms_of(moment)
     if not 0 <= moment <= LATEST_MS:
         raise DoubtError
     source, version, digest, arm, epoch = _once(row)
@@ -108,6 +107,11 @@ def plain(row: Mapping[str, Any]) -> Rows:
 def plain_identity(model: str, prediction_id: str) -> str:
     """What names a plain row: its model and its prediction id, of which no other pair makes the same text."""
     return f"{len(model)}/{model}/{prediction_id}"
+
+
+def ms_of(moment: Any) -> int:  # noqa: ANN401 -- whatever JSON has
+    """The time of a plain row in ms since 1970. Raises as `codec.moment_of`."""
+    return moment if type(moment) is int else round(moment_of(moment).timestamp() * 1000)
 
 
 def _once(data: Mapping[str, Any]) -> tuple[str, str | None, str | None, str | None, int | None]:

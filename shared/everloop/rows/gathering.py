@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from everloop.codec import moment_of
 from everloop.rows import checked
 from everloop.rows.reading import UNPROVEN, is_plain
 from everloop.rows.values import Rows
@@ -84,7 +83,7 @@ def _rows(alike: Sequence[Row]) -> Rows:
     for name in _OPTIONAL:
         if name in said and said[name].count(None) == len(alike):
             del said[name]
-    model, times = said.pop("model"), _times(said.pop("time"))
+    model, times = said.pop("model"), [*map(checked.ms_of, said.pop("time"))]
     if type(model) is not str or not model:
         raise checked.DoubtError
     return checked.record("", model, {**said, "times": times, "features": _features(said["features"])})
@@ -107,9 +106,3 @@ def _one(column: Sequence[object]) -> object:
     if len(set(map(type, column))) != 1:
         raise checked.DoubtError
     return column[0]
-
-
-def _times(column: list[Any]) -> list[Any]:
-    if type(column[0]) is int:
-        return column
-    return [round(moment_of(said).timestamp() * 1000) for said in column]

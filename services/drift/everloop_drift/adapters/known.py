@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 from pydantic import ValidationError
@@ -16,10 +17,13 @@ from everloop import topics
 from everloop.codec import decode
 from everloop.errors import InvalidError
 from everloop.events import Event, LoopApplied, ModelVersionCreated
+from everloop.metrics import Metrics
 from everloop.profile import Profile
 from everloop.runtime.log import Log, Place, Record
 from everloop.sketch.layout import Layout
 from everloop_drift.domain.rules import WindowRules
+
+Wall = Callable[[], datetime]
 
 logger = structlog.get_logger()
 
@@ -113,3 +117,28 @@ class Known:
         except InvalidError:
             return None
         return event.profile if isinstance(event, ModelVersionCreated) else None
+
+
+class Knowing:
+    """What the folds of drift have in common: they hear of rules and versions, and say when they wrote what."""
+
+    def __init__(self, known: Known, wall: Wall, metrics: Metrics | None, replica: str) -> None:
+        """`wall` is used for `recordedtime` alone; `replica` names what this one writes."""
+        self.known = known
+        self.wall = wall
+        self.metrics = metrics or Metrics()
+        self.replica = replica
+
+    @property
+    def refresh(self) -> Callable[[], object]:
+        """How the broadcasts are heard to their present end."""
+        return self.known.refresh
+
+    @refresh.setter
+    def refresh(self, hear: Callable[[], object]) -> None:
+        self.known.refresh = hear
+
+    def learn(self, record: Record, event: Event | None) -> None:
+        """Note rules, and where profiles stand."""
+        self.known.learn(record, event)
+        self.metrics.know(self.known.rules)

@@ -6,8 +6,7 @@ taken away: whoever starts again finds what is missing, and writes the same byte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 
 from everloop import topics
 from everloop.buckets import partition
@@ -17,16 +16,15 @@ from everloop.events import Event, HeartbeatPassed, WindowClosed, WindowsKept
 from everloop.metrics import Metrics
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop_drift.adapters import wire
-from everloop_drift.adapters.known import Known
+from everloop_drift.adapters.known import Knowing, Known, Wall
 from everloop_drift.domain.arms import Reference
 from everloop_drift.domain.cells import Key
 from everloop_drift.domain.merging import Merge, ModelCells, Source
 
-Wall = Callable[[], datetime]
 Stages = Iterator[Sequence[Message]]
 
 
-class MergeFold:
+class MergeFold(Knowing):
     """One replica's share of the partitions of `partials`."""
 
     name = "drift.merge"
@@ -35,28 +33,11 @@ class MergeFold:
 
     def __init__(self, wall: Wall, metrics: Metrics | None = None, *, replica: str = "0") -> None:
         """`wall` is used for `recordedtime` alone; `replica` names what this one writes."""
-        self.wall = wall
-        self.metrics = metrics or Metrics()
-        self.replica = replica
-        self.known = Known(whole=True)
+        super().__init__(Known(whole=True), wall, metrics, replica)
         self.ripe: set[tuple[int, str]] = set()
         self.merges: dict[int, Merge] = {}
         self.cells: dict[bytes, wire.Published] = {}
         self._stages: Stages | None = None
-
-    @property
-    def refresh(self) -> Callable[[], object]:
-        """How the broadcasts are heard to their present end."""
-        return self.known.refresh
-
-    @refresh.setter
-    def refresh(self, hear: Callable[[], object]) -> None:
-        self.known.refresh = hear
-
-    def learn(self, record: Record, event: Event | None) -> None:
-        """Note rules, and where profiles stand."""
-        self.known.learn(record, event)
-        self.metrics.know(self.known.rules)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Fold up to the committed offsets; what was closed is known to the end, whoever closed it."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from itertools import groupby, islice
 from typing import Final
 
@@ -33,14 +32,13 @@ from everloop.rows import Rows, read_record
 from everloop.rows.gathering import MANY, gather, is_alone
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop_drift.adapters import wire
-from everloop_drift.adapters.known import Known
+from everloop_drift.adapters.known import Knowing, Known, Wall
 from everloop_drift.adapters.state import State, read_states
 from everloop_drift.domain.cells import Cell, Key
 from everloop_drift.domain.lane import MOST_MODELS, Lane
 from everloop_drift.domain.merging import KIND_OF
 from everloop_drift.domain.recent import is_forgotten, number_of, numbers_of
 
-Wall = Callable[[], datetime]
 Stages = Iterator[Sequence[Message]]
 DAY_MS: Final = 24 * 60 * 60 * 1000
 RUN: Final = 1_000
@@ -49,7 +47,7 @@ STAGE: Final = 256
 """Messages of state that are in memory at once: a cell is about 10 kB."""
 
 
-class WindowsFold:
+class WindowsFold(Knowing):
     """One worker's share of the partitions of `predictions` and `outcomes`."""
 
     name = "drift.windows"
@@ -58,10 +56,7 @@ class WindowsFold:
 
     def __init__(self, wall: Wall, metrics: Metrics | None = None, *, replica: str = "0") -> None:
         """`wall` is used for `recordedtime` alone; `replica` names what this worker writes."""
-        self.wall = wall
-        self.metrics = metrics or Metrics()
-        self.replica = replica
-        self.known = Known()
+        super().__init__(Known(), wall, metrics, replica)
         self.lanes: dict[Place, Lane] = {}
         self.settled: dict[Place, dict[str, int]] = {}
         self.blocks: dict[Place, set[tuple[int, str]]] = {}
@@ -69,20 +64,6 @@ class WindowsFold:
         self.urgent = False
         self.refused: Counter[str] = Counter()
         self._stages: Stages | None = None
-
-    @property
-    def refresh(self) -> Callable[[], object]:
-        """How the broadcasts are heard to their present end."""
-        return self.known.refresh
-
-    @refresh.setter
-    def refresh(self, hear: Callable[[], object]) -> None:
-        self.known.refresh = hear
-
-    def learn(self, record: Record, event: Event | None) -> None:
-        """Note rules, and where profiles stand."""
-        self.known.learn(record, event)
-        self.metrics.know(self.known.rules)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
         """Hold these places as they were at their last checkpoints; what came after is read again, or skipped."""
