@@ -26,7 +26,7 @@ from everloop.runtime.broadcast import Broadcast
 from everloop.runtime.data import Curious, Fold, Stepwise, committable, take
 from everloop.runtime.faust_batches import SCHEME, BatchConsumer, register
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
-from everloop.runtime.log import Message, Place, Record, headers_of
+from everloop.runtime.log import Message, Place, Record
 
 EXIT_RESTART = 70
 IDLE_S = 0.05
@@ -162,10 +162,9 @@ class FaustCarrier:
         if not self.ready or place not in self.expected:
             return  # of an assignment that has ended: it comes again where it belongs
         expected = self.expected[place]
-        records = [
-            Record(place, one.offset, one.key, one.value, headers_of(one.headers), one.timestamp)
-            for one in message.value if one.offset >= expected
-        ]  # fmt: skip
+        records: list[Record] = message.value
+        if records[0].offset < expected:
+            records = [one for one in records if one.offset >= expected]
         if records:
             take(self.fold, records)
             self.expected[place] = records[-1].offset + 1
