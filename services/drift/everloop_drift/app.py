@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from everloop.runtime.kafka_log import KafkaLog
 from everloop.runtime.silence import Silence
 from everloop.wiring import run_folds, run_rooms, wall
 from everloop_drift.adapters import MergeFold, WindowsFold
-from everloop_drift.handlers import decider
+from everloop_drift.handlers import JOBS, decider, reporter
 from everloop_drift.settings import DriftSettings
 
 
@@ -38,4 +39,15 @@ def judge(settings: DriftSettings) -> int:
     return run_rooms("drift-judge", settings, build)
 
 
-ROOMS: Mapping[str, Callable[[DriftSettings], int]] = {"windows": windows, "judge": judge}
+def reports(settings: DriftSettings) -> int:
+    """Judged windows to full reports, each in a child process, on kafka-python."""
+
+    def build(log: KafkaLog, metrics: Metrics) -> list[Process]:
+        commands = {kind.__name__: [sys.executable, "-m", module] for kind, module in JOBS.items()}
+        jobs = ChildJobs(commands, settings.jobs, environment={"EVERLOOP_VAR": str(settings.var.absolute())})
+        return [ControlService(reporter(), log, jobs, replica=settings.replica, wall=wall, metrics=metrics)]
+
+    return run_rooms("drift-reports", settings, build)
+
+
+ROOMS: Mapping[str, Callable[[DriftSettings], int]] = {"windows": windows, "judge": judge, "reports": reports}
