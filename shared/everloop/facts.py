@@ -70,10 +70,9 @@ def fold(facts: Facts, event: e.Event) -> Facts:
             kept = list(facts.learned.items())[-REMEMBERED_VERSIONS + 1 :]
             learned = Learned(event.snapshot.start, event.cut, event.features)
             return replace(facts, learned={**dict(kept), event.version: learned})
-        case e.RolloutStarted():
-            return replace(facts, rollout_live=event.version)
-        case e.RolloutAborted():
-            return replace(facts, rollout_live=None)
+        case e.RolloutStarted() | e.RolloutAborted():
+            live = event.version if isinstance(event, e.RolloutStarted) else None
+            return replace(facts, rollout_live=live)
         case e.VersionPromoted():
             past = (event.version, *facts.past_champions)[:REMEMBERED_CHAMPIONS]
             return replace(facts, champion=event.verdict, past_champions=past, rollout_live=None)

@@ -90,7 +90,8 @@ OUTCOMES = Topic(
 )  # fmt: skip
 ARCHIVE = Topic(
     "everloop.archive.v1", "files of the archive", (e.ManifestCommitted,), "model",
-    producers=("ingest",), consumers=("ingest", "drift", "trainer", "gatekeeper"), cleanup="forever", dead_letters=False,
+    producers=("ingest",), consumers=("ingest", "drift", "trainer", "gatekeeper"), cleanup="forever",
+    dead_letters=False,
 )  # fmt: skip
 PARTIALS = Topic(
     "everloop.partials.v1", "internal: state of windows by partition",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,8 +14,8 @@ from everloop.runtime.data import DataService
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.runtime.silence import Silence
 from everloop.wiring import run_folds, run_rooms, wall
-from everloop_drift.adapters import MergeFold, WindowsFold
-from everloop_drift.handlers import JOBS, decider, reporter
+from everloop_drift.adapters import MergeFold, WindowsFold, child_jobs
+from everloop_drift.handlers import decider, reporter
 from everloop_drift.settings import DriftSettings
 
 
@@ -43,8 +42,7 @@ def reports(settings: DriftSettings) -> int:
     """Judged windows to full reports, each in a child process, on kafka-python."""
 
     def build(log: KafkaLog, metrics: Metrics) -> list[Process]:
-        commands = {kind.__name__: [sys.executable, "-m", module] for kind, module in JOBS.items()}
-        jobs = ChildJobs(commands, settings.jobs, environment={"EVERLOOP_VAR": str(settings.var.absolute())})
+        jobs = child_jobs(settings)
         return [ControlService(reporter(), log, jobs, replica=settings.replica, wall=wall, metrics=metrics)]
 
     return run_rooms("drift-reports", settings, build)

@@ -30,8 +30,8 @@ ENERGY_ROWS: Final = 1_000
 PERMUTATIONS: Final = 199
 MOST_CATEGORIES: Final = 30
 """The most frequent categories have a code of their own, the others share one."""
-FARTHEST: Final = 10.0
-"""Standard deviations at which a number is cut for the distances: one wild value must not outweigh all columns."""
+CUT: Final = 0.005
+"""Share of the numbers at either end that are moved to the last before them: one wild value must not hide a column."""
 Z: Final = 1.959963984540054
 
 
@@ -39,8 +39,8 @@ Z: Final = 1.959963984540054
 class DomainAuc:
     """Area under the ROC curve of a classifier that tells both sides apart: 0.5 is no difference, 1 is two worlds.
 
-    `error` is its standard error, `lower` and `upper` the two-sided interval at 95 %. `rows` are those that it was measured
-    on, of both sides.
+    `error` is its standard error, `lower` and `upper` the two-sided interval at 95 %. `rows` are those of both sides
+    that it was measured on.
     """
 
     value: float
@@ -88,7 +88,7 @@ def domain_auc(reference: Columns, current: Columns, seed: int) -> DomainAuc | N
 
 
 def area(positive: Floats, negative: Floats) -> tuple[float, float]:
-    """The share of pairs that are in order, ties counted half, and its variance, by the midranks of Sun and Xu (2014)."""
+    """The share of pairs in order, ties counted half; its variance by DeLong with the midranks of Sun and Xu (2014)."""
     m, n = len(positive), len(negative)
     pooled = rankdata(np.concatenate([positive, negative]))
     above = (pooled[:m] - rankdata(positive)) / n
@@ -137,8 +137,8 @@ def coded(reference: Columns, current: Columns) -> tuple[Floats, Floats]:
 def placed(reference: Columns, current: Columns) -> tuple[Floats, Floats]:
     """Both sides as points of one space, for distances, in units of the deviation of both sides together.
 
-    A missing number is at the mean, and one off in a dimension of its own; so are two different categories. A number
-    that is far off is at `FARTHEST`.
+    A missing number is at the mean, and one off in a dimension of its own; two different categories are one apart.
+    Numbers at the ends are moved inwards by `CUT`.
     """
     both = [pair for name in reference for pair in _axes(reference[name], current[name])]
     return _matrix([one for one, _ in both], reference), _matrix([two for _, two in both], current)
@@ -153,9 +153,9 @@ def _axes(reference: Floats | Sequence[object], current: Floats | Sequence[objec
             axis = (both == code) / math.sqrt(2)
             yield axis[:cut], axis[cut:]
     elif not missing.all():
+        both = np.clip(both, *np.quantile(both[~missing], [CUT, 1 - CUT], method="inverted_cdf"))
         spread = both[~missing].std()
         axis = np.where(missing, 0.0, (both - both[~missing].mean()) / (spread if spread > 0 else 1.0))
-        axis = np.clip(axis, -FARTHEST, FARTHEST)
         yield axis[:cut], axis[cut:]
     if missing.any():
         yield missing[:cut].astype(np.float64), missing[cut:].astype(np.float64)
