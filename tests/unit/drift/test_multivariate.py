@@ -66,7 +66,7 @@ def test_p_values_of_the_energy_distance_are_uniform_when_nothing_has_changed() 
     found = [energy(*two_worlds(seed, 40), seed + 10_000) for seed in range(300)]
     p_values = np.array([one.p_value for one in found if one])
     assert 0.02 <= np.mean(p_values <= 0.05) <= 0.08  # 0.05 +- 2.4 standard errors
-    assert np.mean(p_values) == pytest.approx(0.5, abs=0.04)
+    assert np.mean(p_values) == pytest.approx(0.5, abs=0.055)  # 3.3 standard errors
 
 
 def test_the_area_is_that_of_sklearn_and_its_variance_the_one_of_delong() -> None:

@@ -60,7 +60,7 @@ def _rows(data: bytes, wanted: Wanted, features: Mapping[str, str]) -> pd.DataFr
         raise InvalidError("malformed", "a file of the archive cannot be read; was it written by ingest?") from error
     rows: pd.DataFrame = table.to_pandas()
     rows = rows.rename(columns={FEATURE + name: name for name in features})
-    hashes = np.array([xxh3_64_intdigest(one) for one in rows["prediction_id"]], dtype=np.uint64)
+    hashes = np.array([xxh3_64_intdigest(one.encode()) for one in rows["prediction_id"]], dtype=np.uint64)
     return rows.assign(**{_HASH: hashes})
 
 
