@@ -126,7 +126,7 @@ def a_spec(archive: Archive, rows: int = 400) -> e.ReportSpec:
         amount, other = chance.normal(size=(2, rows))
         balance = correlation * amount + np.sqrt(1 - correlation**2) * other
         country = [str(one) for one in chance.choice(countries, rows)]
-        found = {"amount": amount, "balance": balance, "country": country, "wild": other * 1e307}
+        found = {"amount": amount, "balance": balance, "country": country, "wild": other * 5e307}
         sides.append(archive.keep(first, rows, start, version=version, **found))
     return e.ReportSpec(
         version="7", start=HOUR_MS, end=2 * HOUR_MS, reference_start=0, cut=HOUR_MS, window=(sides[1],),

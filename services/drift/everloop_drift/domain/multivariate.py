@@ -154,6 +154,7 @@ def _axes(reference: Floats | Sequence[object], current: Floats | Sequence[objec
             yield axis[:cut], axis[cut:]
     elif not missing.all():
         both = np.clip(both, *np.quantile(both[~missing], [CUT, 1 - CUT], method="inverted_cdf"))
+        both = both / (np.nanmax(np.abs(both)) or 1.0)  # squares of what is near the largest float have no room
         spread = both[~missing].std()
         axis = np.where(missing, 0.0, (both - both[~missing].mean()) / (spread if spread > 0 else 1.0))
         yield axis[:cut], axis[cut:]
