@@ -42,7 +42,7 @@ MOST_PER_DAY: Final = 24
 MOST_ROWS: Final = 5_000
 """Rows of each side that a report is made of."""
 MEMORY_MB: Final = 4_096
-"""Address space of the child. Evidently reserves 1.9 GB of it, of which it uses 0.4."""
+"""Address space of the child. Its libraries reserve 2.9 GB of it, and use 0.4."""
 TIMEOUT_S: Final = 300.0
 MEASURED: Final = frozenset({"stable", "drifted"})
 PER_DAY: Final = "reports.per_day"
