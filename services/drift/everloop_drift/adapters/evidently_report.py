@@ -19,11 +19,6 @@ import pandas as pd
 
 from everloop.events import ColumnTest, ReportSpec
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # Evidently 0.7 touches numpy's old names while it is imported
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.presets import DataDriftPreset, DataSummaryPreset
-
 MOST_CATEGORIES: Final = 100
 """As in the windows: the most frequent ones, the others are one."""
 OTHER: Final = "other"
@@ -69,7 +64,7 @@ def write(reference: pd.DataFrame, current: pd.DataFrame, spec: ReportSpec) -> P
     left_out |= {name: "shown under the name of another" for name, one in columns.items() if shown.count(one.shown) > 1}
     columns = {name: one for name, one in columns.items() if name not in left_out}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of empty bins and the like: the page shows them
+        warnings.simplefilter("ignore")  # of numpy's old names while it is imported, of empty bins and the like later
         try:
             found = _run(list(columns.values()), spec.share)
         except Exception:  # noqa: BLE001 - it has no error of its own, see above
@@ -95,6 +90,9 @@ def _plain(text: str) -> str:
 
 
 def _run(columns: Sequence[_Column], share: float) -> Any:  # noqa: ANN401 - untyped
+    from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415 - opens sockets while it is imported
+    from evidently.presets import DataDriftPreset, DataSummaryPreset  # noqa: PLC0415 - as above
+
     if not columns:
         return None
     names = [one.shown for one in columns]
