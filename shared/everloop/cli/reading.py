@@ -29,7 +29,8 @@ CONTROL = tuple(
 STORY = tuple(
     one.name
     for one in (
-        topics.COMMANDS, topics.DRIFT, topics.TRAINING, topics.VERDICTS, topics.ROLLOUTS, topics.TRAFFIC, topics.ALERTS,
+        topics.COMMANDS, topics.DRIFT, topics.REPORTS, topics.TRAINING, topics.VERDICTS, topics.ROLLOUTS,
+        topics.TRAFFIC, topics.ALERTS,
     )
 )  # fmt: skip
 """What `everloop why` tells from."""

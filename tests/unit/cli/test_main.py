@@ -53,7 +53,9 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded("--help") & (HEAVY | {"pydantic"}) == set()
 
 
-@pytest.mark.parametrize("command", ["apply", "train", "why", "events", "windows", "status", "books", "cycles", "reports"])
+@pytest.mark.parametrize(
+    "command", ["apply", "train", "why", "events", "windows", "status", "books", "cycles", "reports"]
+)
 def test_help_of_a_command_loads_no_more_than_typer_does(command: str) -> None:
     assert loaded(command, "--help") & HEAVY == set()
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import orjson
+from pydantic import JsonValue
 
 from everloop import events as e
 from everloop import topics
 from everloop.artifacts import FolderStore
-from tests.builders import a_loop, a_window_judged
+from everloop_drift.domain.reporting import State
+from everloop_drift.handlers import announce_report
+from tests.builders import NOON, a_loop, a_window_judged
 from tests.unit.cli.turns import Stack, a_stack
 from tests.unit.drift.test_reporting import WRITTEN, Desk, known
 
@@ -21,7 +24,7 @@ def a_stack_with_reports(root: Path) -> Stack:
     desk.hear(a_window_judged())
     desk.tick(known())
     files = {name: store.put(f"the {name}".encode(), "report") for name in ("html", "data")}
-    refs = {name: {"uri": one.uri, "sha256": one.sha256} for name, one in files.items()}
+    refs: dict[str, JsonValue] = {name: {"uri": one.uri, "sha256": one.sha256} for name, one in files.items()}
     desk.ended({**WRITTEN, **refs})
     desk.hear(
         a_window_judged(e.Episode.CLOSED).model_copy(update={"verdict": "stable", "start": 1, "end": 2, "rows": 0})
@@ -47,12 +50,26 @@ def test_reports_as_a_table(tmp_path: Path) -> None:
 
 def test_the_newest_is_copied_under_a_name_to_open(tmp_path: Path) -> None:
     stack = a_stack_with_reports(tmp_path)
-    for _ in range(2):
-        said = stack.run("reports", "fraud", "--save", str(tmp_path / "out"))
-        assert said.exit_code == 0
+    words = ("reports", "fraud", "--save", str(tmp_path / "out"))
+    assert stack.run(*words).exit_code == 0
+    said = stack.run(*words)  # over the first copies
     page, data = map(Path, said.stdout.split())
     assert (page.suffix, data.suffix) == (".html", ".json")
     assert (page.read_text(), data.read_text()) == ("the html", "the data")
+
+
+def test_why_leads_from_a_report_to_its_window(tmp_path: Path) -> None:
+    stack, window = a_stack_with_reports(tmp_path), a_window_judged()
+    stack.say(topics.DRIFT, window.model_copy(update={"sequence": 1}))
+    failed = e.ReportFailed.because(
+        window, NOON, judged=window.id, version="1", start=window.start, end=window.end, attempt=2, error="no memory",
+        reason=e.Reason(rule="job_failed"),
+    )  # fmt: skip
+    stack.say(topics.REPORTS, failed.model_copy(update={"sequence": 4}))
+    (alert,) = announce_report(State(), failed)
+    stack.say(topics.ALERTS, alert)
+    told = [one["type"] for one in orjson.loads(stack.run("why", str(alert.id), "--json").stdout)]
+    assert told == [e.AlertRaised.TYPE, e.ReportFailed.TYPE, e.WindowJudged.TYPE]
 
 
 def test_none_yet(tmp_path: Path) -> None:
