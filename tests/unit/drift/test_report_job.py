@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import resource
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,3 +175,16 @@ def test_the_child_is_limited_in_memory_and_steps_back(monkeypatch: pytest.Monke
     monkeypatch.setattr("os.nice", said.append)
     limit(512)
     assert said == [(resource.RLIMIT_AS, (512 << 20, 512 << 20)), 10]
+
+
+TOO_MUCH = """
+from everloop_drift.adapters.report import limit
+limit(2048)
+bytearray(3 << 30)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know the limit and do not hold it")
+def test_what_needs_more_memory_than_it_may_has_none() -> None:
+    done = subprocess.run([sys.executable, "-c", TOO_MUCH], capture_output=True, check=False)
+    assert b"MemoryError" in done.stderr

@@ -17,8 +17,10 @@ from everloop.codec import decode, encode
 from everloop.jobs import Finished, InlineJobs
 from everloop.loop import loop_digest
 from everloop.runtime.control import ControlService
+from everloop.runtime.journal import Validity
 from everloop.runtime.log import Message, Place
 from everloop.runtime.memory import MemoryLog
+from everloop.simulation import Build, Simulation
 from everloop_drift.domain.reporting import State
 from everloop_drift.handlers import reporter
 from tests.builders import HOUR_MS, NOON, a_fresh_id, a_loop, a_manifest, a_version_created, a_window_judged, millis
@@ -156,6 +158,49 @@ def test_who_loses_the_partition_ends_its_child() -> None:
         pytest.fail("the model's partition stayed: choose another model")
     assert len(written) == 1
     assert jobs.killed == jobs.started
+
+
+class Crashing(Room):
+    """Two replicas under the simulator's scheduler, one of which dies at the effect with this number."""
+
+    def __init__(self, at: int | None) -> None:
+        super().__init__()
+        build: Build = lambda client: ControlService(  # noqa: E731 - as the simulator wants it
+            reporter(), client, InlineJobs({"ReportStarted": self.written}), replica="0", wall=lambda: NOON
+        )
+        self.simulation = Simulation({"a": build, "b": build}, crash=lambda point: point.number == at)
+        self.simulation.broker.records.update({place: list(kept) for place, kept in self.log.records.items()})
+        self.log = self.simulation.broker
+
+    def play(self) -> list[e.Event]:
+        """Two windows are judged, the archive comes after the first; the valid records of the journal."""
+        self.judge(1)
+        self.simulation.settle()
+        self.archive()
+        self.judge(2)
+        for minute in range(1, 6):
+            moment = NOON + timedelta(minutes=minute)
+            self.put(
+                topics.CLOCK, e.ClockMoved(id=a_fresh_id(), time=moment, model="fraud", data=moment, control=moment)
+            )
+            self.simulation.settle()
+        validity = Validity()
+        found = (validity.accept(record) for record in self.log.records[Place(topics.REPORTS.name, HOME)])
+        return [event for event in found if event is not None]
+
+
+def test_every_window_has_one_report_wherever_a_worker_dies() -> None:
+    whole = Crashing(None)
+    assert [type(one) for one in whole.play()].count(e.ReportWritten) == 2
+    points = len(whole.simulation.points)
+    assert points > 30
+    for at in range(points):
+        room = Crashing(at)
+        said = room.play()
+        assert room.simulation.crashes, f"nobody died at effect {at}"
+        written = [one.judged for one in said if isinstance(one, e.ReportWritten)]
+        assert len(written) == len(set(written)) == 2, f"effect {at}"
+        assert not any(isinstance(one, e.ReportFailed) for one in said)
 
 
 LOADED = """
