@@ -1,10 +1,11 @@
 #!/bin/sh
-# Make the environment TARGET with one member of the workspace in it: install.sh SERVICE TARGET, from the root of the
-# repository. Every package comes as a wheel whose hash is in the lock; our own two wheels are built here, with a
+# Make the environment TARGET with one member of the workspace in it, and one of its extras if it is named: install.sh
+# SERVICE TARGET [EXTRA], from the root of the repository. Every package comes as a wheel whose hash is in the lock; our own two wheels are built here, with a
 # locked hatchling. The same commands work outside a container.
 set -eu
 service=$1
 target=$2
+extra=${3:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -30,7 +31,7 @@ python3 -m venv --without-pip "$target"
 if [ "$service" = mlflow ]; then
     cp compose/mlflow.lock "$work/member.lock"
 else
-    locked "services/$service/pyproject.toml" > "$work/member.lock"
+    locked "services/$service/pyproject.toml" ${extra:+--extra "$extra"} > "$work/member.lock"
 fi
 "$uv" pip install --quiet --python "$target/bin/python" --require-hashes --no-deps --only-binary :all: --compile-bytecode \
     -r "$work/member.lock"

@@ -943,6 +943,123 @@ class TrafficPlanned(Event):
     supersedes: int | None = None
 
 
+# ----------------------------------------------------------------------------------------------------------- reports
+
+
+class ColumnTest(Value):
+    """How the report compares a column: the loop file's test and limit."""
+
+    test: str
+    limit: float
+
+
+class ReportSpec(Value):
+    """All that the reporting job needs: rows `start <= time < end` of a version, and `reference_start <= time < cut`.
+
+    Of each side at most `most_rows` rows are read. The child may use `memory_mb` MiB of address space.
+    """
+
+    version: str
+    start: Millis
+    end: Millis
+    reference_start: Millis
+    cut: Millis
+    window: tuple[FileRef, ...]
+    reference: tuple[FileRef, ...]
+    features: Mapping[str, str]
+    default: ColumnTest
+    columns: Mapping[str, ColumnTest] = {}
+    share: float
+    most_rows: int
+    seed: int
+    memory_mb: int
+    timeout_s: float
+
+
+class DomainAuc(Value):
+    """How well a classifier tells the window's rows from the reference's, on rows that it has not seen (0.5: not).
+
+    With its two-sided interval at 95 %; see docs/drift.md.
+    """
+
+    value: float
+    error: float
+    lower: float
+    upper: float
+    rows: int
+
+
+class EnergyDistance(Value):
+    """The energy distance of window and reference over all columns, and its p-value by permutation."""
+
+    distance: float
+    p_value: float
+    rows: int
+    permutations: int
+
+
+class ReportRequested(Event):
+    """A judged window gets a full report, as soon as the archive has its rows; at `wait_until` of those that it has."""
+
+    TYPE = "io.everloop.report.requested.v1"
+    judged: UUID
+    version: str
+    start: Millis
+    end: Millis
+    rows: int
+    episode: Episode
+    episode_id: UUID | None = None
+    wait_until: AwareDatetime
+    reason: Reason
+
+
+class ReportStarted(Event):
+    """The reporting job starts, or starts again with a higher attempt. `failures` are attempts that ended badly."""
+
+    TYPE = "io.everloop.report.started.v1"
+    judged: UUID
+    attempt: int
+    spec: ReportSpec
+    failures: int = 0
+    reason: Reason
+
+
+class ReportWritten(Event):
+    """The full report of a judged window: as a page and as data, with what single columns cannot show.
+
+    `left_out` says of columns that the report could not compare why not.
+    """
+
+    TYPE = "io.everloop.report.written.v1"
+    judged: UUID
+    version: str
+    start: Millis
+    end: Millis
+    episode: Episode
+    episode_id: UUID | None = None
+    html: FileRef
+    data: FileRef
+    rows: int
+    reference_rows: int
+    auc: DomainAuc | None = None
+    energy: EnergyDistance | None = None
+    left_out: Mapping[str, str] = {}
+    seconds: float = 0.0
+
+
+class ReportFailed(Event):
+    """There will be no report of this window; attempt 0: none was begun."""
+
+    TYPE = "io.everloop.report.failed.v1"
+    judged: UUID
+    version: str
+    start: Millis
+    end: Millis
+    attempt: int
+    error: str
+    reason: Reason
+
+
 # ----------------------------------------------------------------------------------------------- what everybody says
 
 

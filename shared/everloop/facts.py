@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from everloop import events as e
 
@@ -10,14 +11,31 @@ REMEMBERED_CHAMPIONS = 5
 """A second check of the gate against the best of the last five stops a slow slide."""
 
 
+REMEMBERED_VERSIONS = 20
+"""Of so many versions it is known what they learned from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a version learned from: rows with `start <= time < cut` (ms), and the kinds of its features by name."""
+
+    start: int
+    cut: int
+    features: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of one model beside the own journal: its archive, its champion, whether a rollout is live."""
+    """What is known of one model beside the own journal: its archive, its champion, whether a rollout is live.
+
+    `learned` is known only to those that read `training` as facts.
+    """
 
     manifests: tuple[e.ManifestCommitted, ...] = ()
     champion: e.SignedVerdict | None = None
     past_champions: tuple[str, ...] = ()
     rollout_live: str | None = None
+    learned: Mapping[str, Learned] = field(default_factory=dict)
 
     @property
     def archived_outcomes(self) -> int:
@@ -44,14 +62,17 @@ class Facts:
 
 
 def fold(facts: Facts, event: e.Event) -> Facts:
-    """Fold one event of `archive` or `rollouts` into the facts; any other event leaves them as they are."""
+    """Fold one event of `archive`, `rollouts` or `training` into the facts; any other event leaves them as they are."""
     match event:
         case e.ManifestCommitted() if not any(announced(event, known) for known in facts.manifests):
             return replace(facts, manifests=(*facts.manifests, event))
-        case e.RolloutStarted():
-            return replace(facts, rollout_live=event.version)
-        case e.RolloutAborted():
-            return replace(facts, rollout_live=None)
+        case e.ModelVersionCreated():
+            kept = list(facts.learned.items())[-REMEMBERED_VERSIONS + 1 :]
+            learned = Learned(event.snapshot.start, event.cut, event.features)
+            return replace(facts, learned={**dict(kept), event.version: learned})
+        case e.RolloutStarted() | e.RolloutAborted():
+            live = event.version if isinstance(event, e.RolloutStarted) else None
+            return replace(facts, rollout_live=live)
         case e.VersionPromoted():
             past = (event.version, *facts.past_champions)[:REMEMBERED_CHAMPIONS]
             return replace(facts, champion=event.verdict, past_champions=past, rollout_live=None)

@@ -35,6 +35,7 @@ ROOMS: Final = (
     Room("drift.windows", "drift-windows", (t.PREDICTIONS, t.OUTCOMES), (t.LOOPS, t.TRAINING)),
     Room("drift.merge", "drift-judge", (t.PARTIALS,), (t.LOOPS, t.TRAINING)),
     Room("drift.judge", "drift-judge", (t.DRIFT, t.WINDOWS), _WORLD),
+    Room("drift.reports", "drift-reports", (t.REPORTS, t.DRIFT), (*_WORLD, t.ARCHIVE, t.TRAINING)),
     Room("trainer", "trainer", (t.TRAINING, t.DRIFT, t.VERDICTS, t.ROLLOUTS, t.COMMANDS), _FACTS),
     Room("gatekeeper", "gatekeeper", (t.VERDICTS, t.TRAINING, t.ROLLOUTS, t.COMMANDS), _FACTS),
     Room("rollout", "rollout", (t.ROLLOUTS, t.VERDICTS, t.WINDOWS, t.COMMANDS), _WORLD),

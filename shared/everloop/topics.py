@@ -90,7 +90,8 @@ OUTCOMES = Topic(
 )  # fmt: skip
 ARCHIVE = Topic(
     "everloop.archive.v1", "files of the archive", (e.ManifestCommitted,), "model",
-    producers=("ingest",), consumers=("ingest", "trainer", "gatekeeper"), cleanup="forever", dead_letters=False,
+    producers=("ingest",), consumers=("ingest", "drift", "trainer", "gatekeeper"), cleanup="forever",
+    dead_letters=False,
 )  # fmt: skip
 PARTIALS = Topic(
     "everloop.partials.v1", "internal: state of windows by partition",
@@ -105,6 +106,12 @@ WINDOWS = Topic(
 DRIFT = Topic(
     "everloop.drift.v1", "journal of drift: each window judged", (e.WindowJudged,), "model",
     producers=("drift",), consumers=("drift", "trainer"), cleanup="forever", dead_letters=True, journal=True,
+)  # fmt: skip
+REPORTS = Topic(
+    "everloop.reports.v1", "journal of the full reports of judged windows",
+    (e.ReportRequested, e.ReportStarted, e.ReportWritten, e.ReportFailed),
+    "model", producers=("drift",), consumers=("drift", "subscribers"), cleanup="forever", dead_letters=True,
+    journal=True,
 )  # fmt: skip
 TRAINING = Topic(
     "everloop.training.v1", "journal of trainer",
@@ -147,8 +154,8 @@ BOOKS = Topic(
 TOPICS: Mapping[str, Topic] = {
     topic.name: topic
     for topic in (
-        LOOPS, CLOCK, COMMANDS, PREDICTIONS, LABELS, KEYS, OUTCOMES, ARCHIVE, PARTIALS, WINDOWS, DRIFT, TRAINING,
-        VERDICTS, ROLLOUTS, TRAFFIC, ALERTS, DLQ, BOOKS,
+        LOOPS, CLOCK, COMMANDS, PREDICTIONS, LABELS, KEYS, OUTCOMES, ARCHIVE, PARTIALS, WINDOWS, DRIFT, REPORTS,
+        TRAINING, VERDICTS, ROLLOUTS, TRAFFIC, ALERTS, DLQ, BOOKS,
     )
 }  # fmt: skip
 """Every topic by its name, in the order of the flow."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -145,11 +146,20 @@ def test_an_image_is_pinned(name: str) -> None:
     container = CONTAINERS[name]
     image = container["image"]
     if "build" in container:
-        assert image == f"everloop-{container['build']['args']['SERVICE']}:{version()}"
+        parts = [container["build"]["args"].get(name) for name in ("SERVICE", "EXTRA")]
+        assert image == f"everloop-{'-'.join(filter(None, parts))}:{version()}"
         assert container["pull_policy"] == "build", "else the engine asks a public registry for a name of ours"
         assert container["build"]["context"] == ".."
     else:
         assert re.fullmatch(r"[a-z0-9./-]+:v?\d+\.[\w.-]+@sha256:[0-9a-f]{64}", image), image
+
+
+def test_an_image_with_an_extra_has_one_that_its_member_declares() -> None:
+    asked = [one["build"]["args"] for one in CONTAINERS.values() if "EXTRA" in one.get("build", {}).get("args", {})]
+    assert asked
+    for arguments in asked:
+        member = tomllib.loads((ROOT / "services" / arguments["SERVICE"] / "pyproject.toml").read_text("utf-8"))
+        assert arguments["EXTRA"] in member["project"]["optional-dependencies"]
 
 
 def version() -> str:

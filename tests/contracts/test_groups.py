@@ -25,6 +25,7 @@ from everloop_trainer import handlers as trainer
 BY_NAME: Mapping[str, Room] = {room.name: room for room in ROOMS}
 JOURNALLED = {
     "drift.judge": (drift.JOURNAL, drift.HEARS, drift.FACTS),
+    "drift.reports": (drift.REPORTS_JOURNAL, drift.REPORTS_HEAR, drift.REPORTS_FACTS),
     "trainer": (trainer.JOURNAL, trainer.HEARS, trainer.FACTS),
     "gatekeeper": (gatekeeper.JOURNAL, gatekeeper.HEARS, gatekeeper.FACTS),
     "rollout": (rollout.JOURNAL, rollout.HEARS, rollout.FACTS),
@@ -51,7 +52,9 @@ def test_rooms_that_decide(name: str) -> None:
     assert names(room.broadcast) == names((topics.LOOPS, topics.CLOCK, *facts))
 
 
-@pytest.mark.parametrize("decider", [drift.decider(), rollout.decider(), trainer.decider()], ids=lambda d: d.name)
+@pytest.mark.parametrize(
+    "decider", [drift.decider(), drift.reporter(), rollout.decider(), trainer.decider()], ids=lambda d: d.name
+)
 def test_deciders_have_the_names_of_their_rooms(decider: Decider[Any]) -> None:
     assert decider.name in BY_NAME
 

@@ -98,7 +98,7 @@ def test_a_room_reads_only_what_its_service_is_registered_for(room: Room) -> Non
         assert service in topic.consumers
 
 
-DECIDERS = {*ALL, "drift.judge"}
+DECIDERS = {*ALL, "drift.judge", "drift.reports"}
 FOLDED = [room for room in ROOMS if room.shared and room.name not in DECIDERS]
 
 

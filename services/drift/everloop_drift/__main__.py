@@ -1,4 +1,4 @@
-"""`python -m everloop_drift windows|judge`: read the environment, call the room."""
+"""`python -m everloop_drift windows|judge|reports`: read the environment, call the room."""
 
 import os
 import sys

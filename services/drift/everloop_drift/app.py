@@ -14,8 +14,8 @@ from everloop.runtime.data import DataService
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.runtime.silence import Silence
 from everloop.wiring import run_folds, run_rooms, wall
-from everloop_drift.adapters import MergeFold, WindowsFold
-from everloop_drift.handlers import decider
+from everloop_drift.adapters import MergeFold, WindowsFold, child_jobs
+from everloop_drift.handlers import decider, reporter
 from everloop_drift.settings import DriftSettings
 
 
@@ -38,4 +38,14 @@ def judge(settings: DriftSettings) -> int:
     return run_rooms("drift-judge", settings, build)
 
 
-ROOMS: Mapping[str, Callable[[DriftSettings], int]] = {"windows": windows, "judge": judge}
+def reports(settings: DriftSettings) -> int:
+    """Judged windows to full reports, each in a child process, on kafka-python."""
+
+    def build(log: KafkaLog, metrics: Metrics) -> list[Process]:
+        jobs = child_jobs(settings)
+        return [ControlService(reporter(), log, jobs, replica=settings.replica, wall=wall, metrics=metrics)]
+
+    return run_rooms("drift-reports", settings, build)
+
+
+ROOMS: Mapping[str, Callable[[DriftSettings], int]] = {"windows": windows, "judge": judge, "reports": reports}

@@ -1,17 +1,22 @@
-"""What drift hears, says and starts: three literal rooms. Windows and merge fold; judge decides."""
+"""What drift hears, says and starts: four literal rooms. Windows and merge fold; judge and reports decide."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from everloop import topics
-from everloop.events import AlertRaised, Episode, Event, Severity, WindowJudged
+from everloop.events import AlertRaised, Episode, Event, ReportFailed, ReportStarted, Severity, WindowJudged
 from everloop.runtime.room import Decider, Projection
-from everloop_drift.domain import judging
+from everloop_drift.domain import judging, reporting
 
 HEARS = (topics.WINDOWS,)
 FACTS: tuple[topics.Topic, ...] = ()
 JOURNAL = topics.DRIFT
+REPORTS_HEAR = (topics.DRIFT,)
+REPORTS_FACTS = (topics.ARCHIVE, topics.TRAINING)
+REPORTS_JOURNAL = topics.REPORTS
+JOBS: Mapping[type[Event], str] = {ReportStarted: "everloop_drift.adapters.report"}
+"""The module that a child process runs for the event that starts long work."""
 CONSUMES = (
     topics.PREDICTIONS,
     topics.OUTCOMES,
@@ -20,8 +25,11 @@ CONSUMES = (
     topics.TRAINING,
     topics.LOOPS,
     topics.CLOCK,
+    topics.DRIFT,
+    topics.ARCHIVE,
+    topics.REPORTS,
 )
-PRODUCES = (topics.PARTIALS, topics.WINDOWS, topics.DRIFT)
+PRODUCES = (topics.PARTIALS, topics.WINDOWS, topics.DRIFT, topics.REPORTS)
 ENDS = frozenset({Episode.OPENED, Episode.CLOSED})
 
 
@@ -65,4 +73,32 @@ def decider() -> Decider[judging.State]:
         decide=judging.decide,
         evolve=judging.evolve,
         projections=PROJECTIONS,
+    )
+
+
+def announce_report(state: reporting.State, event: Event) -> Sequence[AlertRaised]:
+    """Say in one sentence that a report cannot be written; what a limit keeps out is counted in the journal alone."""
+    del state
+    if not isinstance(event, ReportFailed) or event.reason.rule in reporting.SHED:
+        return ()
+    text = f"{event.model} version {event.version}: no report of a judged window: {event.error}"
+    alert = AlertRaised.about(
+        event, "drift", name="report_failed", severity="warning", summary=text,
+        window_start=event.start, window_end=event.end,
+    )  # fmt: skip
+    return (alert,)
+
+
+def reporter() -> Decider[reporting.State]:
+    """The writer of full reports as the runtime sees it."""
+    return Decider(
+        name="drift.reports",
+        journal=REPORTS_JOURNAL,
+        hears=REPORTS_HEAR,
+        facts_from=REPORTS_FACTS,
+        initial=reporting.initial,
+        decide=reporting.decide,
+        evolve=reporting.evolve,
+        job=reporting.job,
+        projections={ReportFailed: announce_report},
     )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
 
@@ -87,6 +88,8 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter per option
     with display(console) as show:
         stack = start(place, plan, limit_seconds=timeout, show=show)
     _say_addresses(stack)
+    for name in sorted(wish.options.without):
+        typer.echo(f"{name} is not started: its extra is not installed (see the README); nothing waits for it")
     if foreground:
         _stay(place)
 
@@ -193,12 +196,13 @@ def _wish(place: Var, broker: str | None, ports: str, port: list[str], replicas:
     from everloop.local.lifecycle import Wish
     from everloop.local.paths import cache_directory
     from everloop.local.ports import LARGEST, parse_assignments
-    from everloop.local.stack import MOST_REPLICAS, SERVICE_NAMES, Options, process_names, usual_ports
+    from everloop.local.stack import MOST_REPLICAS, SERVICE_NAMES, Options, lacking, process_names, usual_ports
 
     if ports not in {"fixed", "auto"}:
         raise UsageError(f"--ports {ports}: one of fixed, auto")
     counts = parse_assignments(replicas, "--replicas", SERVICE_NAMES, MOST_REPLICAS)
-    options = Options(place.root, sys.executable, broker, counts, frozenset(only))
+    without = lacking(lambda package: find_spec(package) is not None)
+    options = Options(place.root, sys.executable, broker, counts, frozenset(only), without=without)
     if unknown := sorted(options.only - set(process_names(options))):
         raise UsageError(f"--only {unknown[0]}: one of {', '.join(process_names(options))}")
     chosen = parse_assignments(port, "--port", tuple(usual_ports(options)), LARGEST)

@@ -21,15 +21,16 @@ CHUNK = 2_000
 CONTROL = tuple(
     one.name
     for one in (
-        topics.LOOPS, topics.COMMANDS, topics.ARCHIVE, topics.WINDOWS, topics.DRIFT, topics.TRAINING, topics.VERDICTS,
-        topics.ROLLOUTS, topics.TRAFFIC, topics.ALERTS, topics.DLQ,
+        topics.LOOPS, topics.COMMANDS, topics.ARCHIVE, topics.WINDOWS, topics.DRIFT, topics.REPORTS, topics.TRAINING,
+        topics.VERDICTS, topics.ROLLOUTS, topics.TRAFFIC, topics.ALERTS, topics.DLQ,
     )
 )  # fmt: skip
 """Few records, each worth a line."""
 STORY = tuple(
     one.name
     for one in (
-        topics.COMMANDS, topics.DRIFT, topics.TRAINING, topics.VERDICTS, topics.ROLLOUTS, topics.TRAFFIC, topics.ALERTS,
+        topics.COMMANDS, topics.DRIFT, topics.REPORTS, topics.TRAINING, topics.VERDICTS, topics.ROLLOUTS,
+        topics.TRAFFIC, topics.ALERTS,
     )
 )  # fmt: skip
 """What `everloop why` tells from."""

@@ -33,7 +33,8 @@ def fresh_stack(root: Path, console: Console) -> Iterator[Stack]:
     """Start a stack in an emptied directory; when the block raises, the stack is stopped."""
     place = Var(root)
     empty(place)
-    wish = Wish(Options(place.root, sys.executable), cache_directory(os.environ), ports={}, auto=True)
+    options = Options(place.root, sys.executable, without=frozenset({"drift-reports"}))  # pages are not what it shows
+    wish = Wish(options, cache_directory(os.environ), ports={}, auto=True)
     plan = make_plan(place, wish, fetched(console))
     with display(console) as show:
         stack = start(place, plan, limit_seconds=READY_SECONDS, show=show)

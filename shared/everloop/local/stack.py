@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Service:
     port: int
     arguments: tuple[str, ...] = ()
     signs: bool = False
+    needs: str = ""
+    """A package of an extra, without which the process is not started: nobody waits for what it does."""
 
 
 SERVICES = (
@@ -33,6 +35,7 @@ SERVICES = (
     Service("ingest-worker", "everloop_ingest", 18001, ("worker",)),
     Service("drift-windows", "everloop_drift", 18002, ("windows",)),
     Service("drift-judge", "everloop_drift", 18003, ("judge",)),
+    Service("drift-reports", "everloop_drift", 18008, ("reports",), needs="evidently"),
     Service("trainer", "everloop_trainer", 18004),
     Service("gatekeeper", "everloop_gatekeeper", 18005, signs=True),
     Service("rollout", "everloop_rollout", 18006),
@@ -53,6 +56,8 @@ class Options:
     only: frozenset[str] = frozenset()
     tokens: bool = False
     """Whether HTTP requests must show a token."""
+    without: frozenset[str] = frozenset()
+    """Services that are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,13 @@ class Replica:
 
 def replicas(options: Options) -> list[Replica]:
     """All service processes, in the order of the table."""
-    return [Replica(service, n) for service in SERVICES for n in range(options.replicas.get(service.name, 1))]
+    there = (service for service in SERVICES if service.name not in options.without)
+    return [Replica(service, n) for service in there for n in range(options.replicas.get(service.name, 1))]
+
+
+def lacking(installed: Callable[[str], bool]) -> frozenset[str]:
+    """Services that cannot run here, since the extra that they need is not installed."""
+    return frozenset(service.name for service in SERVICES if service.needs and not installed(service.needs))
 
 
 def usual_ports(options: Options) -> dict[str, int]:

@@ -12,6 +12,7 @@ from everloop.loop.types import Count, Duration, FalseAlarms, Name, Number, Part
 Test = Literal["psi", "ks", "chi_square", "jensen_shannon", "wasserstein"]
 FeatureKind = Literal["numeric", "categorical"]
 Detector = Literal["adwin", "page_hinkley", "ddm", "hddm_a"]
+Reports = Literal["opened", "drifted", "every", "none"]
 
 P_VALUE_TESTS: frozenset[Test] = frozenset({"ks", "chi_square"})
 """Their limit is a p-value: drift is below it. The other tests are distances: drift is at or above the limit."""
@@ -203,6 +204,12 @@ class Drift(Part):
     )
     score: Limit = standard({}, description="Test and limit of the model's scores.")
     quality: Quality = standard({}, description="When realised quality counts as fallen.")
+    reports: Reports = standard(
+        "opened",
+        description="Which judged windows get a full report (HTML and JSON) in the background: `opened`: where an "
+        "episode of drift opens or closes; `drifted`: each drifted window as well; `every`: each window that was "
+        "judged; `none`. At most 24 a day.",
+    )
     concept: Concept = standard({}, description="Detectors of concept drift on the errors of labelled rows.")
     false_alarms: FalseAlarms | None = Field(
         default=None,

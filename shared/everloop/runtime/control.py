@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,10 +19,12 @@ from everloop.errors import InvalidError
 from everloop.events import (
     EVERY_MODEL,
     AlertRaised,
+    ChecksStarted,
     DeadLettered,
     Event,
     JobEnded,
     JobOrphaned,
+    ReportStarted,
     Severity,
     Tick,
     TrafficPlanned,
@@ -40,6 +42,8 @@ from everloop.runtime.room import Decider
 
 S = TypeVar("S")
 logger = structlog.get_logger()
+JOB_KINDS: Mapping[type[Event], str] = {TrainingStarted: "training", ChecksStarted: "checks", ReportStarted: "report"}
+"""What long work is called in metrics."""
 
 
 @dataclass
@@ -411,7 +415,7 @@ class ControlService(Generic[S]):
             result=finished.result,
             error=finished.error,
         )
-        kind = "training" if isinstance(job.started, TrainingStarted) else "checks"
+        kind = JOB_KINDS[type(job.started)]
         self.metrics.inc("everloop_jobs_total", kind=kind, outcome="ok" if finished.ok else "failed")
         self._handle(ended, ended.time, None)
 

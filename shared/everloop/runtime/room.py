@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeVar
 
-from everloop.events import AlertRaised, ChecksStarted, Event, TrafficPlanned, TrainingStarted
+from everloop.events import AlertRaised, ChecksStarted, Event, ReportStarted, TrafficPlanned, TrainingStarted
 from everloop.facts import Facts
 from everloop.loop import Loop
 from everloop.topics import Topic
@@ -37,7 +37,7 @@ MOST_FAILURES: Final = 2
 class Job:
     """Long work that the folded state shows as started and without an end."""
 
-    started: TrainingStarted | ChecksStarted
+    started: TrainingStarted | ChecksStarted | ReportStarted
     attempt: int
 
 

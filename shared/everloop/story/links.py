@@ -13,6 +13,7 @@ from everloop import events as e
 
 E = TypeVar("E", bound=e.Event)
 DECISIONS = (e.StepTaken, e.VersionPromoted, e.RolloutAborted, e.VersionRolledBack)
+REPORTS = (e.ReportRequested, e.ReportStarted, e.ReportWritten, e.ReportFailed)
 GATE = (e.VersionPassed, e.VersionRefused, e.VersionHeld, e.ChecksStarted, e.VersionReceived)
 
 
@@ -33,8 +34,12 @@ class Book:
         self.place = {event.id: index for index, event in enumerate(self.events)}
 
     def cause(self, event: e.Event) -> e.Event | None:
-        """The direct input, where a topic carries it. A closed window only carries figures: it is no step."""
-        index = self.place.get(event.causation_id) if event.causation_id else None
+        """The direct input, where a topic carries it. A closed window only carries figures: it is no step.
+
+        A report names its window.
+        """
+        known = event.judged if isinstance(event, REPORTS) else event.causation_id
+        index = self.place.get(known) if known else None
         found = None if index is None else self.events[index]
         return None if isinstance(found, e.WindowClosed) else found
 

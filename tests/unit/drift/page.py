@@ -15,6 +15,7 @@ from everloop.docs.text import page, table
 from everloop_drift.domain import concept, faults
 from everloop_drift.domain.measures import CATEGORICAL, NUMERIC, POSITIVE, SHARED
 from tests.docs.pages import ROOT
+from tests.unit.drift import reports_page
 from tests.unit.drift.parity import PARITY
 
 NAME: Final = "docs/drift.md"
@@ -190,6 +191,8 @@ def drift_page(seen: Mapping[tuple[str, str], str]) -> str:
     return page(
         "Drift", INTRODUCTION, "## Columns and scores", figures, "## Verdicts", LIMITS, VERDICTS, FAULTS,
         "## Quality on labels", QUALITY, METRICS, MULTICLASS, "## Concept drift", CONCEPT, DETECTORS,
+        "## Full reports", reports_page.REPORTS, reports_page.NUMBERS, reports_page.PROMISED, reports_page.POWER,
+        reports_page.COST,
         "## Parity", PROVEN, parity, "## Simulation", SIMULATED,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from everloop.local.backoff import backoff, failures_in_a_row
 from everloop.local.lifecycle import Wish, choose_ports, needed_ports, require_loopback
 from everloop.local.mlflow_server import migrate_command, server_command
 from everloop.local.spec import Plan, ProcessSpec, stop_order
-from everloop.local.stack import SERVICES, Options, build_plan, process_names, usual_ports
+from everloop.local.stack import SERVICES, Options, build_plan, lacking, process_names, usual_ports
 from everloop.local.state import ProcessState, Stack, all_fine, culprit
 from everloop.local.supervisor import Supervisor
 
@@ -48,6 +48,15 @@ def test_every_service_is_started_with_its_port_and_what_it_must_know() -> None:
     assert door.ready == "http://127.0.0.1:18000/readyz"
     assert door.depends_on == ("topics",)
     assert specs["trainer"].env["EVERLOOP_INGEST"] == plan.urls["ingest"] == "http://127.0.0.1:18000"
+
+
+def test_a_service_whose_extra_is_not_installed_is_left_out() -> None:
+    assert lacking(lambda _: True) == frozenset()
+    left_out = lacking(lambda package: package != "evidently")
+    assert left_out == {"drift-reports"}
+    names = {spec.name for spec in a_plan(without=left_out).processes}
+    assert names == {spec.name for spec in a_plan().processes} - {"drift-reports"}
+    assert "drift-reports" not in usual_ports(Options(VAR, "python", without=left_out))
 
 
 def test_only_the_gatekeeper_can_sign() -> None:
