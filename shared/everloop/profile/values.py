@@ -1,5 +1,6 @@
 """What a profile says, as frozen values whose JSON round trip is exact."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -15,6 +16,17 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class SlotCounts(_Value):
+    """A column by slot of the season: `counts` packs whole numbers, shape (slots, bins + 3), see `profile.seasons`.
+
+    Behind the bins stand values that are missing, not finite, malformed. `mean` and `deviation` are per slot.
+    """
+
+    counts: str
+    mean: tuple[Finite | None, ...] = ()
+    deviation: tuple[Finite | None, ...] = ()
+
+
 class ColumnProfile(_Value):
     """One column of the reference.
 
@@ -22,7 +34,7 @@ class ColumnProfile(_Value):
     reference value and the last lies just above the largest, so the outermost bins hold what the reference never had. A
     categorical column has a bin per category, most frequent first, and `other` last. `blocks` are the same counts
     per contiguous stretch of time, oldest first. `mean` and `deviation` (population) are of the finite values of a
-    numeric column, None where there are none.
+    numeric column, None where there are none. `slots` are counts by hour where the profile has a season.
     """
 
     name: str
@@ -36,6 +48,7 @@ class ColumnProfile(_Value):
     mean: Finite | None = None
     deviation: Annotated[Finite, Field(ge=0)] | None = None
     blocks: tuple[tuple[Count, ...], ...] = ()
+    slots: SlotCounts | None = None
 
     @property
     def present(self) -> int:
@@ -61,6 +74,34 @@ class ColumnProfile(_Value):
         return self
 
 
+class Calibration(_Value):
+    """What windows of the reference show while nothing happens: what a budget of false alarms is turned into limits by.
+
+    Windows are cut as the loop file cuts them (`every_ms`, `size_ms`, or by `rows`), `windows` of them over `span_ms`
+    of time were measured by `test` (scores: `score_test`). By column (`score`: the scores): `unit` is what divergences
+    have beyond their noise, `shift` the variance of means beyond theirs, `spread` the deviation of the standardised
+    divergence of categories. `scale` and `running_scale` are what the strongest column of a window, and the running
+    statistic, seldom pass. `curves` has by number of confirming windows expected alarms in the span, and threshold.
+    """
+
+    every_ms: Count
+    size_ms: Count
+    rows: Count | None = None
+    windows: Count
+    span_ms: Count
+    test: str
+    score_test: str
+    unit: Mapping[str, Finite]
+    shift: Mapping[str, Finite]
+    spread: Mapping[str, Finite]
+    scale: Finite
+    running_scale: Finite
+    curves: Mapping[int, tuple[tuple[Finite, Finite], ...]]
+
+
+Season = Literal["hour_of_day", "hour_of_week"]
+
+
 class QualityProfile(_Value):
     """One quality metric on out-of-time holdout rows, with its standard error."""
 
@@ -75,6 +116,7 @@ class Profile(_Value):
     """The whole reference: `rows` rows of inputs, the scores of the holdout, and its quality.
 
     `ignored` are columns that records had and the model does not use: they are known, their coming is no news.
+    `season` is by which hour windows are compared (UTC), and `season_why` why so, or why by none.
     """
 
     rows: Count
@@ -83,6 +125,9 @@ class Profile(_Value):
     quality: tuple[QualityProfile, ...] = ()
     positive_rate: Finite | None = None
     ignored: tuple[str, ...] = ()
+    season: Season | None = None
+    season_why: str = ""
+    calibration: Calibration | None = None
 
     @model_validator(mode="after")
     def _names(self) -> Self:

@@ -14,7 +14,7 @@ from scipy import stats
 from everloop.profile import MAX_BINS, merge_groups
 from everloop.sketch.inputs import Inputs
 from everloop.sketch.layout import Layout
-from everloop_drift.domain import statistics as s
+from everloop.measures import statistics as s
 from everloop_drift.domain.measures import measure
 from tests.unit.drift.builders import a_profile, compared
 from tests.unit.drift.parity import PSI, as_rows, evidently

@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from everloop.events import ColumnFigures, ColumnSide, ColumnWindow, MeasureTable
-from everloop.profile import MAX_BINS
+from everloop.profile.places import places_of
 from everloop.sketch.classified import CUT
-from everloop_drift.domain import statistics
+from everloop.measures import statistics
 
 Floats = NDArray[np.float64]
 DIGITS: Final = 5
@@ -208,19 +208,10 @@ def _wasserstein(batch: _Batch, deviation: Floats, shift: Floats) -> Floats:
     reference stand at its end; but the distance is never below the difference of means (Kantorovich and Rubinstein
     1958), which a window knows to 1/2048 of a deviation, and so finds a column that changed its unit.
     """
-    places = _matrix([_places(one.edges) for one in batch.windows], width=batch.reference.shape[-1], last=True)
+    places = _matrix([places_of(one.edges) for one in batch.windows], width=batch.reference.shape[-1], last=True)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         distance = statistics.wasserstein(places, batch.reference, batch.current)
         return np.fmax(distance / np.where(deviation > 0, deviation, np.nan), np.abs(shift))
-
-
-def _places(edges: Sequence[float]) -> list[float]:
-    """Where the values of each bin stand: in its middle, at its lower edge where each value has a bin of its own."""
-    if not edges:
-        return [0.0]
-    own = len(edges) < MAX_BINS - 1  # fewer than the most bins that a profile makes
-    inner = edges[:-1] if own else [low / 2 + high / 2 for low, high in pairwise(edges)]
-    return [edges[0], *inner, edges[-1]]
 
 
 def _positive_rate(windows: Sequence[ColumnWindow], batch: _Batch) -> dict[str, Floats]:

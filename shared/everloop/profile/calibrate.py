@@ -1,0 +1,219 @@
+"""Measure the reference by itself, window by window: what a budget of false alarms needs to know, and the season.
+
+The rows that a version learnt from are cut into windows as the loop file cuts them, and each is measured against the
+reference as a window of production will be, less its own rows where they are in it. Pure; used by the trainer's job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.loop import Test
+from everloop.measures import policy, running
+from everloop.measures.divergence import Shape, divergence, inverse_rows, noise_per_row
+from everloop.profile.cells import to_floats
+from everloop.profile.cut import Cuts, cut
+from everloop.profile.groups import column_groups
+from everloop.profile.places import places_of
+from everloop.profile.seasons import SLOTS
+from everloop.profile.sample import Counted, Sample, counted, slots_of
+from everloop.profile.values import Calibration, ColumnProfile, Profile, Season
+
+Floats = NDArray[np.float64]
+CONFIRMS: Final = (1, 2, 3, 5)
+"""Numbers of confirming windows that curves are made for; for another the next smaller one errs towards quiet."""
+SCORE: Final = "score"
+USUAL: Final = 0.95
+"""Quantile that the window's and the running statistic are scaled by, so that one threshold serves both."""
+FEWEST: Final = 20
+"""Windows that say anything about what windows show."""
+LONGEST_MS: Final = 6 * 3_600_000
+"""Windows up to this long have an hour."""
+REPEATS: Final[dict[Season, int]] = {"hour_of_day": 3, "hour_of_week": 3}
+"""Days, or weeks, in which each slot must have rows."""
+DAY_MS: Final = 24 * 3_600_000
+SIGNS: Final = 3.0
+"""Standard errors, over days, that a season must stand out by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the loop file cuts windows and compares them. Durations in ms; `rows` where windows close by rows."""
+
+    every_ms: int
+    size_ms: int
+    min_rows: int
+    test: Test = "psi"
+    score_test: Test = "psi"
+    rows: int | None = None
+    season: Literal["auto", "none", "hour_of_day", "hour_of_week"] = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column over all windows: standardised divergences and running numbers (windows,), what they are scaled by."""
+
+    name: str
+    standardised: Floats
+    numbers: Floats
+    one_sided: bool
+    unit: float
+    shift: float
+    spread: float
+
+
+def calibrated(profile: Profile, sample: Sample, rules: Rules) -> Profile:
+    """The profile with its season, and with what its windows show; without the latter where there are too few."""
+    cuts = cut(sample.times, rules.every_ms, rules.size_ms, rules.rows, rules.min_rows)
+    counts = {column.name: counted(column, sample.columns[column.name], sample, cuts) for column in profile.columns}
+    season, why = _season(profile, counts, cuts, rules)
+    known = profile.model_copy(update={"season": season, "season_why": why})
+    if season is not None:
+        seasonal = tuple(
+            column.model_copy(update={"slots": slots_of(column, sample.columns[column.name], sample.times, season)})
+            for column in profile.columns
+        )
+        known = known.model_copy(update={"columns": seasonal})
+    if len(cuts.ranges) < FEWEST:
+        return known
+    columns = [measured(column, counts[column.name], cuts, rules.test, season) for column in profile.columns]
+    scores = counted(profile.score, sample.scores, sample.all_inside(), cuts)
+    columns.append(measured(profile.score, scores, cuts, rules.score_test, None, name=SCORE))
+    return known.model_copy(update={"calibration": _calibration(columns, cuts, rules)})
+
+
+def measured(
+    column: ColumnProfile, counts: Counted, cuts: Cuts, test: Test, season: Season | None, *, name: str | None = None
+) -> Column:
+    """Each window against the reference without its own rows."""
+    shape = shape_of(column, test)
+    reference, lacking = _references(counts, cuts, season)
+    current = counts.windows
+    inverse = inverse_rows(reference.sum(axis=1), current.sum(axis=1))
+    found, noise = divergence(shape, reference, current), noise_per_row(shape, counts.reference) * inverse
+    usable = np.isfinite(found) & np.isfinite(noise)
+    unit = max(0.0, _mean(found - noise, usable))
+    standardised = np.where(usable, found / (noise + unit), np.nan)
+    shift, spread = 0.0, _deviation(standardised, usable)
+    numbers = running.of_mixes(standardised, spread)
+    numeric = column.kind == "numeric"
+    if numeric:
+        moved = counts.means - lacking
+        known = np.isfinite(moved) & np.isfinite(inverse)
+        shift = max(0.0, _mean(moved**2 - inverse, known))
+        numbers = np.where(known, running.of_means(moved, inverse, shift), np.nan)
+    return Column(name or column.name, standardised, numbers, not numeric, unit, shift, spread)
+
+
+def shape_of(column: ColumnProfile, test: Test) -> Shape:
+    """How a column is measured by this test."""
+    numeric = column.kind == "numeric"
+    return Shape.of(test, column_groups(column), places_of(column.edges) if numeric else None, column.deviation)
+
+
+def combined(strongest: Floats, running_statistic: Floats, scale: float, running_scale: float) -> Floats:
+    """The one number that a threshold is held against: whichever of both passes its usual size more."""
+    return np.maximum(strongest / scale, running_statistic / running_scale)
+
+
+def _references(counts: Counted, cuts: Cuts, season: Season | None) -> tuple[Floats, Floats]:
+    """For each window the counts that it is compared with, and their mean, both without the window's own rows."""
+    if season is None:
+        reference = counts.reference - counts.inside
+        return reference, _mean_without(counts.reference_sum - counts.inside_sum, reference)
+    touched = cuts.slots(season)
+    whole, sums = touched @ counts.by_slot(cuts, season), touched @ counts.sums_by_slot(cuts, season)
+    reference = whole - counts.windows
+    return reference, _mean_without(sums - counts.sums, reference)
+
+
+def _mean_without(sums: Floats, reference: Floats) -> Floats:
+    rows = reference.sum(axis=1)
+    return np.asarray(sums / np.where(rows > 0, rows, np.nan))
+
+
+def _season(
+    profile: Profile, counts: dict[str, Counted], cuts: Cuts, rules: Rules
+) -> tuple[Season | None, str]:
+    """Which season, and why: what the loop file says, or what the windows show."""
+    if rules.season != "auto":
+        wanted = None if rules.season == "none" else rules.season
+        return (wanted, "loop") if wanted is None or not _lacks(cuts, wanted) else (None, _lacks(cuts, wanted))
+    if rules.size_ms > LONGEST_MS or rules.rows is not None:
+        return None, "windows of several hours have none"
+    best: tuple[Season | None, str] = (None, _lacks(cuts, "hour_of_day") or "none shown")
+    for season in SLOTS:
+        if not _lacks(cuts, season) and _shows(profile, counts, cuts, rules, season, best[0]):
+            best = season, "shown"
+    return best
+
+
+def _lacks(cuts: Cuts, season: Season) -> str:
+    """What is missing for this season; empty where nothing is."""
+    repeats = cuts.repeats(season)
+    return "" if repeats >= REPEATS[season] else f"too short: each hour needs {REPEATS[season]} times, has {repeats}"
+
+
+def _shows(
+    profile: Profile, counts: dict[str, Counted], cuts: Cuts, rules: Rules, season: Season, over: Season | None
+) -> bool:
+    """Whether windows are clearly nearer to their own hour than to the reference (or to the coarser season).
+
+    What divergences have beyond their noise must at least halve, and the gain stand out over days by three errors.
+    """
+    wide, near = (_excess(profile, counts, cuts, rules.test, one) for one in (over, season))
+    days = cuts.ends // DAY_MS
+    gains = np.array([np.mean((wide - near)[days == day]) for day in np.unique(days)])
+    if len(gains) < 2:  # noqa: PLR2004 - a deviation needs two
+        return False
+    error = gains.std(ddof=1) / np.sqrt(len(gains))
+    return bool(gains.mean() > SIGNS * error and near.mean() <= wide.mean() / 2)
+
+
+def _excess(
+    profile: Profile, counts: dict[str, Counted], cuts: Cuts, test: Test, season: Season | None
+) -> Floats:
+    """Per window the divergences beyond their noise, in units of noise per row, added up over columns."""
+    total = np.zeros(len(cuts.ranges))
+    for column in profile.columns:
+        shape, held = shape_of(column, test), counts[column.name]
+        reference, _ = _references(held, cuts, season)
+        per_row = noise_per_row(shape, held.reference)
+        inverse = inverse_rows(reference.sum(axis=1), held.windows.sum(axis=1))
+        found = divergence(shape, reference, held.windows) / per_row - inverse
+        total += np.where(np.isfinite(found), found, 0.0)
+    return total
+
+
+def _calibration(columns: Sequence[Column], cuts: Cuts, rules: Rules) -> Calibration:
+    strongest = np.nan_to_num(np.stack([one.standardised for one in columns])).max(axis=0)
+    sums = running.strongest(np.stack([one.numbers for one in columns], axis=1), np.array([c.one_sided for c in columns]))
+    scale, running_scale = (max(float(np.quantile(one, USUAL)), 1e-9) for one in (strongest, sums))
+    found = combined(strongest, sums, scale, running_scale)
+    return Calibration(
+        every_ms=rules.every_ms, size_ms=rules.size_ms, rows=rules.rows, windows=len(found), span_ms=cuts.span_ms,
+        test=rules.test, score_test=rules.score_test,
+        unit={one.name: _short(one.unit) for one in columns},
+        shift={one.name: _short(one.shift) for one in columns},
+        spread={one.name: _short(one.spread) for one in columns},
+        scale=_short(scale), running_scale=_short(running_scale),
+        curves={confirm: policy.curve(found, confirm, rules.seed) for confirm in CONFIRMS},
+    )  # fmt: skip
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.6g}")
+
+
+def _mean(values: Floats, usable: NDArray[np.bool_]) -> float:
+    return float(values[usable].mean()) if usable.any() else 0.0
+
+
+def _deviation(values: Floats, usable: NDArray[np.bool_]) -> float:
+    return float(values[usable].std()) if usable.any() else 0.0

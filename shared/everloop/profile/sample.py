@@ -1,0 +1,133 @@
+"""Count the rows that a version learnt from, by column and slice of time, on the bins of its profile. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.profile.cells import FIRST_BIN, MALFORMED, MISSING, NONFINITE, Values, category, listed, to_floats
+from everloop.profile.cut import Cuts
+from everloop.profile.seasons import LOST, SLOTS, Slots, pack, slot_of
+from everloop.profile.values import ColumnProfile, Season, SlotCounts
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows in order of time: columns by name, scores, times (ms); `inside` says which are the profile's reference."""
+
+    columns: Mapping[str, Values]
+    scores: Values
+    times: Ints
+    inside: NDArray[np.bool_]
+
+    def all_inside(self) -> Sample:
+        """The same, all of it compared with all of it."""
+        return replace(self, inside=np.ones(len(self.times), dtype=bool))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One column: counts per bin of the reference (bins,), of its part in each window, of each window (windows, bins).
+
+    `sums` are of values in reference deviations from the reference's mean; `means` those of the windows (windows,).
+    """
+
+    per_slice: Floats
+    sums_per_slice: Floats
+    reference: Floats
+    reference_sum: float
+    windows: Floats
+    sums: Floats
+    inside: Floats
+    inside_sum: Floats
+
+    @property
+    def means(self) -> Floats:
+        """NaN where a window has no value."""
+        rows = self.windows.sum(axis=1)
+        return np.asarray(self.sums / np.where(rows > 0, rows, np.nan))
+
+    def by_slot(self, cuts: Cuts, season: Season) -> Floats:
+        """Counts per slot of the season, shape (slots, bins)."""
+        return _by_slot(self.per_slice, cuts, season)
+
+    def sums_by_slot(self, cuts: Cuts, season: Season) -> Floats:
+        """Sums per slot of the season, shape (slots,)."""
+        return _by_slot(self.sums_per_slice[:, None], cuts, season)[:, 0]
+
+
+def counted(column: ColumnProfile, values: Values, sample: Sample, cuts: Cuts) -> Counted:
+    """Count a column by slice and window."""
+    cells, deviations = cells_of(column, values)
+    bins = len(column.counts)
+    known = (cells >= FIRST_BIN) & (cuts.of >= 0)
+    slices, places = cuts.of[known], cells[known] - FIRST_BIN
+    inside = sample.inside[known]
+    per_slice = _table(slices, places, cuts.slices, bins)
+    inner = _table(slices[inside], places[inside], cuts.slices, bins)
+    moved = deviations[known]
+    sums, inner_sums = (
+        np.bincount(slices[some], weights=moved[some], minlength=cuts.slices)
+        for some in (np.ones(len(slices), dtype=bool), inside)
+    )
+    return Counted(
+        per_slice, sums, inner.sum(axis=0), float(inner_sums.sum()), cuts.sums(per_slice), cuts.sums(sums),
+        cuts.sums(inner), cuts.sums(inner_sums),
+    )  # fmt: skip
+
+
+def slots_of(column: ColumnProfile, values: Values, times: Ints, season: Season) -> SlotCounts:
+    """Count a column by slot of the season."""
+    cells, deviations = cells_of(column, values)
+    bins, slots, slot = len(column.counts), SLOTS[season], slot_of(times, season)
+    order = np.where(cells >= FIRST_BIN, cells - FIRST_BIN, bins + cells)  # missing, not finite, malformed stand behind
+    counts = _table(slot, order, slots, bins + LOST).astype(np.int64)
+    known = cells >= FIRST_BIN
+    rows = counts[:, :bins].sum(axis=1)
+    mean, square = (
+        np.bincount(slot[known], weights=deviations[known] ** power, minlength=slots) / np.where(rows > 0, rows, np.nan)
+        for power in (1, 2)
+    )
+    unit, center = column.deviation or np.nan, np.nan if column.mean is None else column.mean
+    return pack(Slots(counts, center + mean * unit, np.sqrt(np.maximum(square - mean**2, 0)) * unit))
+
+
+def cells_of(column: ColumnProfile, values: Values) -> tuple[Ints, Floats]:
+    """The cell of each value as `profile.cells` counts them, and how many deviations it is from the reference's mean.
+
+    The latter is NaN for categories, and where the reference has no deviation.
+    """
+    if column.kind == "categorical":
+        items = listed(values) or []
+        index = {name: FIRST_BIN + place for place, name in enumerate(column.categories)}
+        other = FIRST_BIN + len(column.categories)
+        named = [category(item) for item in items]
+        cells = np.array([one if isinstance(one, int) else index.get(one, other) for one in named], dtype=np.int64)
+        return cells, np.full(len(cells), np.nan)
+    numbers, malformed = to_floats(values)
+    if malformed:
+        raise ValueError(column.name)
+    finite = np.isfinite(numbers)
+    cells = np.where(np.isnan(numbers), MISSING, NONFINITE)
+    cells[finite] = FIRST_BIN + np.searchsorted(np.asarray(column.edges), numbers[finite], side="right")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return cells, (numbers - (column.mean or 0.0)) / (column.deviation or np.nan)
+
+
+def _table(rows: Ints, columns: Ints, height: int, width: int) -> Floats:
+    counts = np.bincount(rows * width + columns, minlength=height * width)
+    return counts.reshape(height, width).astype(np.float64)
+
+
+def _by_slot(per_slice: Floats, cuts: Cuts, season: Season) -> Floats:
+    found = np.zeros((SLOTS[season], per_slice.shape[1]))
+    np.add.at(found, cuts.slot_of_slices(season), per_slice)
+    return found
+
+
