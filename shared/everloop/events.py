@@ -397,6 +397,7 @@ class ColumnWindow(Value):
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
+    importance: float | None = None
 
 
 class SchemaSplit(Value):
