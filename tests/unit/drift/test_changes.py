@@ -1,0 +1,240 @@
+"""When an episode began: found where it was, with an interval that holds it about as often as it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from everloop import events as e
+from everloop_drift.domain import changes, judging
+from everloop_drift.domain.changes import MOST_BEFORE, MOST_STRETCHES, stretches
+from everloop_drift.domain.cuts import LEAST, Figure, autocorrelation, autoregressive, cut
+from tests.builders import HOUR_MS
+from tests.unit.drift.builders import START, a_window
+from tests.unit.drift.test_judging import Judge, a_judge, arm, hear_outcomes, outcomes
+
+STEP = 1000
+
+
+def figures(values: list[float], *, length: int = STEP) -> list[Figure]:
+    """One after the other, a step apart."""
+    return [Figure(place * STEP, place * STEP + length, value) for place, value in enumerate(values)]
+
+
+def a_sequence(seed: int, before: int, after: int, rise: float, correlation: float = 0.0) -> tuple[list[float], float]:
+    """Noise of deviation 1 that rises in the middle of some figure; and when that was."""
+    chance = np.random.default_rng([seed, before, after])
+    noise = autoregressive(chance.normal(size=(1, before + after)), correlation)[0]
+    part = float(chance.uniform())
+    share = np.clip(np.arange(before + after) + 1 - before - part, 0, 1)
+    return (noise + rise * share).tolist(), (before + part) * STEP
+
+
+# ------------------------------------------------------------------------------------------------------------ one cut
+
+
+def test_the_cut_is_where_least_squares_puts_it() -> None:
+    values, _ = a_sequence(1, 20, 12, 3.0)
+    found = cut(figures(values), 32, seed=1)
+    assert found is not None
+
+    def left(place: int) -> float:
+        return sum(float(((part - part.mean()) ** 2).sum()) for part in np.split(np.array(values), [place]))
+
+    whole = min(range(1, 32), key=left)  # by brute force, between figures
+    assert abs(found.at - whole * STEP) < STEP
+    assert found.before == pytest.approx(np.mean(values[:20]), abs=0.5)
+    assert found.after == pytest.approx(np.mean(values[21:]), abs=0.5)
+
+
+def test_a_change_without_noise_is_found_to_a_quarter_of_a_figure() -> None:
+    found = cut(figures([1.0] * 8 + [1.5] + [2.0] * 7), 16, seed=1)
+    assert found is not None
+    assert (found.at, found.earliest, found.latest) == (8500, 8250, 8750)
+    assert [found.before, found.after] == pytest.approx([1, 2])
+
+
+def test_weights_count() -> None:
+    odd = figures([0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 0.5])
+    weighed = [one._replace(weight=1.0 if place == 2 else 500.0) for place, one in enumerate(odd)]
+    found = cut(weighed, 10, seed=1)
+    assert found is not None
+    assert (found.at, round(found.before, 2)) == (6000, 0.1)
+
+
+def test_it_began_no_later_than_it_was_seen_and_nothing_is_found_in_a_fall() -> None:
+    values, _ = a_sequence(3, 10, 20, 4.0)
+    found = cut(figures(values), 6, seed=1)
+    assert found is None or found.latest <= 6 * STEP
+    assert cut(figures([5.0] * 9 + [1.0] * 9), 18, seed=1) is None
+    assert cut(figures([1.0] * 9), 9, seed=1) is None
+    assert cut(figures([0.0] * (LEAST - 2) + [1.0]), LEAST - 1, seed=1) is None
+    assert cut(figures([0.0, *[1.0] * 9]), 1, seed=1) is None
+
+
+def test_without_a_change_the_interval_is_wide() -> None:
+    wide = 0
+    for seed in range(20):
+        values, _ = a_sequence(seed, 20, 20, 0.0)
+        found = cut(figures(values), 40, seed=seed)
+        wide += found is None or found.latest - found.earliest > 20 * STEP
+    assert wide >= 16
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rise", "correlation", "least"),
+    [(24, 4, 4.0, 0.0, 0.9), (12, 12, 3.0, 0.0, 0.9), (40, 6, 4.0, 0.5, 0.88), (5, 2, 5.0, 0.0, 0.9)],
+)
+def test_the_interval_holds_the_change(before: int, after: int, rise: float, correlation: float, least: float) -> None:
+    held, widths = 0, []
+    for seed in range(80):
+        values, true = a_sequence(seed, before, after, rise, correlation)
+        found = cut(figures(values), before + 2, seed=seed)
+        if found is not None:
+            held += found.earliest <= true <= found.latest
+            widths.append(found.latest - found.earliest)
+    assert held / 80 >= least
+    assert np.median(widths) <= 3 * STEP
+
+
+def test_a_larger_change_has_a_shorter_interval() -> None:
+    def width(rise: float) -> float:
+        found = [cut(figures(a_sequence(seed, 20, 8, rise)[0]), 22, seed=seed) for seed in range(30)]
+        return float(np.mean([one.latest - one.earliest if one else 22 * STEP for one in found]))
+
+    assert width(8.0) < width(4.0) < width(2.0)
+
+
+def test_windows_that_overlap_are_of_both_levels_by_their_time() -> None:
+    held = 0
+    for seed in range(60):
+        values, _ = a_sequence(seed, 43, 20, 6.0)
+        noise = np.convolve(values, np.ones(4) / 4, "valid").tolist()  # each window is four steps long
+        true = a_sequence(seed, 43, 20, 6.0)[1]
+        found = cut(figures(noise, length=4 * STEP), 43, seed=seed)
+        held += found is not None and found.earliest <= true <= found.latest
+    assert held >= 52
+
+
+def test_autocorrelation_is_estimated_without_its_bias() -> None:
+    chance = np.random.default_rng(2)
+    for correlation in (0.2, 0.5):
+        made = autoregressive(chance.normal(size=(400, 60)), correlation)
+        found = [autocorrelation(one - one.mean()) for one in made]
+        assert np.mean(found) == pytest.approx(correlation, abs=0.06)
+        assert made.std() == pytest.approx(1, abs=0.05)
+    assert autocorrelation(np.zeros(9)) == 0
+    assert autocorrelation(np.arange(-20.0, 21.0)) == 0.8
+
+
+# ---------------------------------------------------------------------------------------------------------- the judge
+
+
+def shifts(judge: Judge, moved: list[float]) -> list[e.WindowJudged]:
+    return judge.hear_all([a_window(number, arm(shift)) for number, shift in enumerate(moved)])
+
+
+def test_every_window_of_an_open_episode_says_when_it_began() -> None:
+    said = shifts(a_judge(), [0.0] * 8 + [3.0] * 4 + [0.0] * 2)
+    assert [one.change is not None for one in said] == [False] * 9 + [True] * 4 + [False]
+    began = START + 8 * HOUR_MS
+    for one in said[9:12]:
+        assert one.change is not None
+        assert one.change.first_bad == began
+        assert abs(one.change.at - began) <= HOUR_MS // 4
+        assert one.change.earliest <= began <= one.change.latest
+        assert one.change.latest - one.change.earliest <= HOUR_MS
+        assert (one.change.before or 0) < 0.1 < one.change.after <= 1
+    assert said[9].change_at == began  # what the trainer goes by stays as it was
+
+
+def test_a_replay_and_another_replica_say_the_same() -> None:
+    judge = a_judge()
+    said = shifts(judge, [0.0] * 8 + [3.0] * 4)
+    folded = judging.initial()
+    for one in said:
+        folded = judging.evolve(folded, e.WindowJudged.model_validate_json(one.model_dump_json()))
+    assert folded == judge.state
+    window = a_window(12, arm(3.0))
+    assert Judge(judge.loop, folded).hear(window) == judge.hear(window)
+
+
+def test_too_few_windows_leave_it_open_from_the_first_to_the_first_bad_one() -> None:
+    (_, opened) = shifts(a_judge(), [3.0, 3.0])
+    assert opened.change is not None
+    assert opened.change.after > 0.3
+    assert opened.change == e.ChangePoint(
+        at=START, earliest=START, latest=START + HOUR_MS, first_bad=START, after=opened.change.after
+    )
+    (*_, late) = shifts(a_judge(), [0.0, 0.0, 3.0, 3.0])
+    assert late.change is not None
+    assert (late.change.earliest, late.change.latest) == (START, START + 3 * HOUR_MS)
+    assert (late.change.before or 0) < late.change.after
+
+
+def test_what_is_remembered_is_bounded_and_an_episode_keeps_what_was_before_it() -> None:
+    judge = a_judge()
+    said = shifts(judge, [0.0] * 3 + [3.0, 3.0])
+    trail, quiet = changes.Trail(), said[0]
+    for number in range(MOST_BEFORE + 20):
+        moved = {"start": START + number * HOUR_MS, "end": START + (number + 1) * HOUR_MS}
+        trail = changes.follow(trail, quiet.model_copy(update=moved))
+    assert len(trail.figures) == MOST_BEFORE
+    assert trail.figures[-1].start == START + (MOST_BEFORE + 19) * HOUR_MS
+    opened = replace(trail, first_bad=START)
+    for _ in range(3 * MOST_BEFORE):
+        opened = changes.follow(opened, quiet)
+    assert len(opened.figures) == 2 * MOST_BEFORE
+    assert opened.figures[:MOST_BEFORE] == trail.figures
+    assert changes.follow(opened, said[4].model_copy(update={"episode": e.Episode.CLOSED})) == changes.Trail()
+
+
+def test_windows_that_were_not_compared_leave_no_figure_and_a_promotion_starts_anew() -> None:
+    judge = a_judge()
+    shifts(judge, [0.0, 0.0])
+    judge.hear(a_window(2, arm(rows=50)))
+    assert [one.start for one in judge.state.inputs_trail.figures] == [START, START + HOUR_MS]
+    judge.hear(a_window(3, arm(version="2")))
+    judge.hear(a_window(4, arm(version="2")))
+    assert [one.start for one in judge.state.inputs_trail.figures] == [START + 4 * HOUR_MS]
+
+
+def test_a_journal_from_before_says_it_from_its_own_windows() -> None:
+    judge = a_judge()
+    said = shifts(judge, [0.0] * 8 + [3.0, 3.0])
+    folded = judging.initial()
+    for one in said:
+        folded = judging.evolve(folded, one.model_copy(update={"change": None, "ranking": ()}))
+    assert folded == judge.state
+
+
+def test_an_episode_of_quality_says_it_from_the_stream_of_errors() -> None:
+    said = hear_outcomes(a_judge(), [1.0] * 6 + [0.2, 0.2, 0.2])
+    assert [one.change is not None for one in said] == [False] * 7 + [True] * 2
+    began = START + 6 * HOUR_MS
+    for one in said[7:]:
+        assert one.change is not None
+        assert one.change.earliest <= began <= one.change.latest
+        assert one.change.latest - one.change.earliest <= HOUR_MS // 4
+        assert one.change.first_bad == began
+        assert (one.change.before or 1) < one.change.after
+
+
+def test_a_long_stream_is_looked_at_in_stretches() -> None:
+    points = tuple((place * STEP, 10, 1, 10 * place * 1000) for place in range(1000))
+    found = stretches(points)
+    assert len(found) <= MOST_STRETCHES
+    assert sum(one.weight for one in found) == 10_000
+    assert (found[0].start, found[-1].end) == (0, 1000 * STEP)
+    assert found[0].value == pytest.approx(np.mean(np.arange(8)) / 1000)
+    assert stretches(points[:3])[1] == Figure(STEP, 2 * STEP, 0.001, 10)
+    assert stretches(()) == ()
+
+
+def test_a_concept_change_without_labels_before_says_what_is_known() -> None:
+    judge = a_judge(drift={"confirm": 1})
+    said = judge.hear(a_window(0, outcomes(0.2), kind="outcomes"))
+    assert said.change is not None
+    assert (said.change.first_bad, said.change.earliest) == (START, START)
