@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-COMMANDS = ("demo", "local", "apply", "bootstrap", "replay", "train", "why", "events", "windows", "cycles", "books")
+COMMANDS = (
+    "demo",
+    "local",
+    "apply",
+    "bootstrap",
+    "replay",
+    "train",
+    "why",
+    "events",
+    "windows",
+    "drift",
+    "cycles",
+    "books",
+)
 """Modules of this package with `register(app)`, in the order of the help; one that is not installed is left out."""
 
 

@@ -84,7 +84,8 @@ def test_the_event_carries_at_most_twenty_and_only_of_compared_windows() -> None
     assert {one.name for one in found[:5]} <= {f"c{place}" for place in range(20, 30)}
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
     said = a_judge().hear(a_window(0, arm(3)))
-    assert (said.ranking[0].name, said.ranking[0].p_adjusted) == ("amount", 0)
+    assert said.ranking[0].name == "amount"
+    assert (said.ranking[0].p_adjusted or 0) < 1e-9
     assert {one.name for one in said.ranking} == set(said.figures.columns) == {"amount", "country"}
     few, odd = (
         a_judge().hear(a_window(0, arm(rows=100))),
