@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from everloop.docs.text import page, table
-from everloop_drift.domain import concept, faults
+from everloop_drift.domain import changes, concept, cuts, faults, ranking
 from everloop_drift.domain.measures import CATEGORICAL, NUMERIC, POSITIVE, SHARED
 from tests.docs.pages import ROOT
 from tests.unit.drift.parity import PARITY
@@ -31,7 +31,7 @@ Measuring and deciding are two steps. **Everything below is measured in every wi
 the loop file choose what decides, and that stands in `measures`, with its limit, to the last bit. Measures are pure
 functions of the window record, in [`domain/`](../services/drift/everloop_drift/domain): `statistics` (formulas),
 `measures` (columns), `limits` (what is drift), `realised` and [`everloop.quality`](../shared/everloop/quality.py)
-(labels), `concept` (detectors), `faults`, `episodes`, `judging`."""
+(labels), `concept` (detectors), `ranking`, `changes` and `cuts`, `faults`, `episodes`, `judging`."""
 
 MEASURES: Final[Mapping[str, tuple[str, str]]] = {
     "psi": (
@@ -153,6 +153,55 @@ of chi-square uniform, PSI is its noise on the average, and every interval cover
 (that of the calibration error more often); detectors are quiet at error rates from 1 to 30 %, with even traffic and
 with nights of a fiftieth of the day's rows, and power grows with the effect."""
 
+RANKED: Final = f"""\
+`ranking` has the columns of a compared window in order of drift × importance, at most {ranking.MOST_RANKED}. It decides
+nothing. `everloop drift MODEL` shows it, with a histogram of each column and the episodes; `--html FILE` writes a page.
+
+*Drift* is the Jensen-Shannon distance, which is on one scale (0 to 1) for numbers and categories, after what chance
+alone makes of it: the root of jensen_shannon² − psi_noise / (8 ln 2), 0 below. A change of the missing rate counts
+where it is larger, and against a constant the share of rows elsewhere. *Importance* is permutation importance (Breiman
+2001), by scikit-learn's definition: how much of the primary metric is lost when the column is shuffled, on at most
+2,000 rows of the holdout (as many of both classes as there are), as a share of the sum over columns. Columns that say
+the same share it out. The trainer measures it and the profile carries it; with more than about 800 columns, or a model
+that takes a minute for it, it is not measured, and all columns count the same. `p_adjusted` is the p-value of ks
+(numbers) or chi_square (categories) for all columns together (Benjamini and Hochberg 1995)."""
+
+BEGAN: Final = f"""\
+Every window of an open episode says in `change` when it began: `at` most likely, with 95 % confidence from `earliest`
+to `latest`, and `first_bad`, the start of the first window that had drifted. What is cut are figures since the last
+episode closed: of inputs one per window, the root mean square of the drift of its columns beside that of the scores (at
+most {changes.MOST_BEFORE} windows from before and as many of the episode); of quality the stream of errors. The cut is
+that of least squares (Hinkley 1970), not after the first bad window, and may lie within a window, which then is of both
+levels. The interval has all cuts that a likelihood ratio does not tell from it (Siegmund 1988); its limit is simulated,
+{cuts.RUNS} times, with the size of the change and the noise that were seen, autocorrelation included, from a seed that
+is made of the episode's id. With fewer than {cuts.LEAST} figures the interval is all that was seen.
+
+It is the model of one step. Of a gradual change `at` is about the middle of the slope up to the first bad window, and
+the interval does not reach back to its begin. `change_at`, which the trainer goes by, stays the first bad window, or
+what a detector says."""
+
+COVERAGE: Final = table(
+    ("stream", "runs", "held the change", "median width"),
+    (
+        ("inputs, one of three columns moves by 0.6 deviations within a window, 20 windows before, 4 after", "300",
+         "95.7 %", "0.75 windows"),
+        ("the same by 0.8", "300", "97.7 %", "0.50 windows"),
+        ("the same by 1.2", "300", "99.7 %", "0.50 windows"),
+        ("by 1.2 on a daily cycle of 0.2, 48 before, 6 after", "150", "98.7 %", "0.50 windows"),
+        ("quality, roc_auc from 0.96 to 0.64, 12 before, 4 after", "150", "99.3 %", "0.10 windows"),
+        ("figures themselves, a step of 3 deviations, 24 before, 6 after", "400", "95.0 %", "1.8 windows"),
+        ("a step of 3, neighbours correlated by 0.6, 60 before, 12 after", "400", "93.2 %", "2.1 windows"),
+        ("a step of 5 that brings three times the noise, 60 before, 12 after", "400", "91.7 %", "2.0 windows"),
+        ("a step of 5 that brings three times the noise, 60 before, 3 after", "400", "74.0 %", "1.2 windows"),
+        ("windows that overlap to three quarters, a step of 4, 60 before", "300", "89.7 %", "1.8 steps"),
+    ),
+)  # fmt: skip
+COVERED: Final = """\
+How often the interval holds the true change, by simulation through the whole judge (first five rows) and of figures
+alone; the change lies anywhere within a window. The last two show where it promises too much: a change that brings far
+more noise is known from a few windows only, and overlapping windows are correlated in a way that is only nearly
+allowed for."""
+
 ROW: Final = re.compile(r"^\| `(.+?)` \| (.+?) \| .+ \| (\S+) \|$", re.MULTILINE)
 
 
@@ -190,6 +239,7 @@ def drift_page(seen: Mapping[tuple[str, str], str]) -> str:
     return page(
         "Drift", INTRODUCTION, "## Columns and scores", figures, "## Verdicts", LIMITS, VERDICTS, FAULTS,
         "## Quality on labels", QUALITY, METRICS, MULTICLASS, "## Concept drift", CONCEPT, DETECTORS,
+        "## Which columns", RANKED, "## When it began", BEGAN, COVERED, COVERAGE,
         "## Parity", PROVEN, parity, "## Simulation", SIMULATED,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from everloop_drift.domain import changes, judging
 from everloop_drift.domain.changes import MOST_BEFORE, MOST_STRETCHES, stretches
 from everloop_drift.domain.cuts import LEAST, Figure, autocorrelation, autoregressive, cut
 from tests.builders import HOUR_MS
-from tests.unit.drift.builders import START, a_window
+from tests.unit.drift.builders import START, a_profile, a_window, an_inputs_arm, normal
 from tests.unit.drift.test_judging import Judge, a_judge, arm, hear_outcomes, outcomes
 
 STEP = 1000
@@ -238,3 +238,44 @@ def test_a_concept_change_without_labels_before_says_what_is_known() -> None:
     said = judge.hear(a_window(0, outcomes(0.2), kind="outcomes"))
     assert said.change is not None
     assert (said.change.first_bad, said.change.earliest) == (START, START)
+
+
+# ---------------------------------------------------------------------------------------------- through the whole judge
+
+ROWS = 600
+BEFORE, AFTER = 20, 4
+
+
+def moved_within_a_window(seed: int, shift: float) -> tuple[e.ChangePoint | None, float]:
+    """What is said at last of an amount that moves within the 21st window; and when that was (ms)."""
+    chance, judge = np.random.default_rng([seed, int(100 * shift)]), a_judge()
+    profile = a_profile(amount=normal(1), other=normal(2), country=["ch", "de"] * 1000)
+    part, said = float(chance.uniform()), None
+    for number in range(BEFORE + AFTER):
+        still = part if number == BEFORE else float(number < BEFORE)
+        columns = {
+            "amount": chance.normal(size=ROWS) + shift * (np.arange(ROWS) >= ROWS * still),
+            "other": chance.normal(size=ROWS), "country": chance.choice(["ch", "de"], ROWS).tolist(),
+        }  # fmt: skip
+        window = a_window(number, an_inputs_arm(profile, columns, chance.uniform(size=ROWS)))
+        said = judge.hear(window).change or said
+    return said, START + (BEFORE + part) * HOUR_MS
+
+
+def coverage(shift: float, runs: int) -> float:
+    """How often the interval holds the change."""
+    held = 0
+    for seed in range(runs):
+        said, true = moved_within_a_window(seed, shift)
+        held += said is not None and said.earliest <= true <= said.latest
+    return held / runs
+
+
+def test_the_interval_of_the_judge_holds_the_change() -> None:
+    assert coverage(0.8, 20) >= 0.9
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("shift", [0.6, 0.8, 1.2])
+def test_the_interval_of_the_judge_holds_the_change_in_many_runs(shift: float) -> None:
+    assert coverage(shift, 300) >= 0.93
