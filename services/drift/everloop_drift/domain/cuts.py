@@ -1,13 +1,13 @@
-"""Where a sequence changes its level, and how surely: one cut by least squares, and the cuts that are as good. Pure.
+"""When a sequence begins to rise, and how surely: one change by least squares, and those that are as good. Pure.
 
-The cut is where least squares puts it (Hinkley 1970, Biometrika 57), among those after which the level is higher. A
-change comes in the middle of a figure's time as well, or of several that overlap: each is then of both levels, by the
-share of its time. So cuts stand at `STEPS` places in the time of each figure.
+A change is a step, or a slope of some length: from one level it rises to another. It is where least squares puts it
+(Hinkley 1970, Biometrika 57; of slopes: Hinkley 1971, Biometrika 58), among those that rise. It begins in the middle
+of a figure's time as well, or of several that overlap: a figure is the mean over its time.
 
-As good are the cuts that the likelihood ratio does not tell from the best (Siegmund 1988, Annals of Statistics 16):
-those that leave a sum of squares of at most c times the smallest. c is simulated: sequences with a change at the best
-cut, of the size that was seen, with noise as it was seen on either side, where neighbours may be correlated. It is what
-95 % of them stay below at their true cut.
+As good are the changes that the likelihood ratio does not tell from the best (Siegmund 1988, Annals of Statistics 16):
+those that leave a sum of squares of at most c times the smallest. c is simulated: sequences with the best change, of
+the size that was seen, with noise as it was seen on either side, where neighbours may be correlated. It is what 95 % of
+them stay below at their true change.
 """
 
 from __future__ import annotations
@@ -20,13 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
 LEAST: Final = 6
 """With fewer figures nothing is known of their noise."""
 STEPS: Final = 4
+"""Places in the time of each figure where a step may be; a slope begins with a figure."""
+SLOPES: Final = (2, 4, 8, 16, 32)
+"""Lengths of slopes, in figures."""
+DONE: Final = 0.5
+"""A slope has at least so much of its rise within the sequence: of what is to come nothing is known."""
 LEVEL: Final = 0.95
 RUNS: Final = 200
 FITTED: Final = 3
-"""What was fitted to the figures: two levels and the cut."""
+"""What was fitted to the figures: two levels and where they meet."""
 TOGETHER: Final = 2
 """The deviation of a side is drawn towards that of all figures, as if so many of these belonged to it."""
 STRONGEST: Final = 0.8
@@ -43,7 +49,7 @@ class Figure(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """The best cut, the first and the last that are as good (ms), and the levels on both sides of the best."""
+    """When the best change begins, and the first and the last that are as good (ms); the levels before it, and now."""
 
     at: int
     earliest: int
@@ -53,78 +59,86 @@ class Cut(NamedTuple):
 
 
 def cut(figures: Sequence[Figure], last: int, seed: int) -> Cut | None:
-    """Cut a sequence in order of time, within one of the first `last` figures.
+    """Find the change of a sequence in order of time that begins within one of the first `last` figures.
 
-    None where there are too few figures, or no cut after which the level is higher. `earliest` is the start of the
-    sequence where nothing in it speaks against that.
+    None where there are too few figures, or none after which they are higher. `earliest` is the start of the sequence
+    where nothing in it speaks against that.
     """
     if len(figures) < LEAST or last <= 1:
         return None
-    cuts = _Cuts(figures, last)
-    gains = cuts.gains(cuts.values[None])[0]
+    changes = _Changes(figures, last)
+    gains = changes.gains(changes.values[None])[0]
     if gains.max() <= 0:
         return None
     best = int(gains.argmax())
-    first, final = cuts.near(best, np.random.default_rng(seed))
-    times = [figures[0].start, *cuts.times.round().astype(int).tolist(), round(cuts.end)]
-    before, after = cuts.levels(best)
-    return Cut(times[best + 1], times[first], times[final + 2], before, after)  # one step more on either side
+    times = changes.times[changes.near(best, np.random.default_rng(seed))]
+    steps = np.array([figures[0].start, *np.unique(changes.times), changes.end])
+    low = steps[np.searchsorted(steps, times.min()) - 1]  # one step more on either side
+    high = steps[np.searchsorted(steps, times.max(), side="right")]
+    before, rise = changes.levels(best)
+    now = before + rise * float(changes.behind[best, -1])
+    return Cut(round(float(changes.times[best])), round(float(low)), round(float(high)), before, now)
 
 
-class _Cuts:
-    """All cuts of a sequence, in order of time; there are none within the first figure.
+class _Changes:
+    """All changes that a sequence may have: steps in order of time, then slopes. None begins within the first figure.
 
-    Arrays have shape (figures,), (cuts,) or (cuts, figures); those of many sequences at once (runs, figures) or (runs,
-    cuts). `behind` is the share of each figure that is behind a cut.
+    Arrays have shape (figures,), (changes,) or (changes, figures); those of many sequences at once (runs, figures) or
+    (runs, changes). `times` is when each begins, `behind` how much of it each figure has, 0 to 1.
     """
 
     def __init__(self, figures: Sequence[Figure], last: int) -> None:
         self.values = np.array([one.value for one in figures])
         self.weights = np.array([one.weight for one in figures])
         begin, end = _own_times(figures)
-        parts = np.arange(STEPS) / STEPS
-        self.times = (begin[1:last, None] + parts * (end - begin)[1:last, None]).ravel()
         self.end = float(end[last - 1])
-        ends = np.array([one.end for one in figures], dtype=np.float64)
-        lengths = np.array([max(1, one.end - one.start) for one in figures])
-        self.behind = np.clip((ends - self.times[:, None]) / lengths, 0, 1)
-        self._share = self.behind @ self.weights / self.weights.sum()
-        self._spread = self.behind**2 @ self.weights - self.weights.sum() * self._share**2
+        steps = (begin[1:last, None] + np.arange(STEPS) / STEPS * (end - begin)[1:last, None]).ravel()
+        lengths = np.median(end - begin) * np.array(SLOPES)
+        times = np.concatenate([steps, np.tile(begin[1:last], len(SLOPES))])
+        slopes = np.concatenate([np.zeros(len(steps)), np.repeat(lengths, last - 1)])
+        behind = _behind(figures, times[:, None], slopes[:, None])
+        known = (behind[:, -1] >= DONE) | (slopes == 0)
+        self.times, self.behind = times[known], behind[known]
+        self._share = (self.behind * self.weights).sum(axis=-1) / self.weights.sum()
+        self._spread = (self.behind**2 * self.weights).sum(axis=-1) - self.weights.sum() * self._share**2
 
     def gains(self, values: Floats) -> Floats:
-        """By how much each cut lowers the weighted sum of squares; 0 where the level does not rise."""
+        """By how much each change lowers the weighted sum of squares; 0 where it does not rise."""
         return np.asarray(np.maximum(self._covariances(values), 0.0) ** 2 / self._spread)
 
     def levels(self, best: int) -> tuple[float, float]:
-        """The levels on both sides of a cut."""
+        """The level before a change, and its whole rise."""
         rise = float(self._covariances(self.values[None])[0, best] / self._spread[best])
-        before = float(np.average(self.values, weights=self.weights)) - rise * float(self._share[best])
-        return before, before + rise
+        return float(np.average(self.values, weights=self.weights)) - rise * float(self._share[best]), rise
 
-    def near(self, best: int, chance: np.random.Generator) -> tuple[int, int]:
-        """The first and the last cut that are as good as the best."""
+    def near(self, best: int, chance: np.random.Generator) -> Places:
+        """The places of the changes that are as good as the best."""
         squares, runs = self._squares(self.values[None])[0], self._squares(self._simulated(best, chance))
         with np.errstate(invalid="ignore", divide="ignore"):
             ratios = runs[:, best] / runs.min(axis=-1)
         limit = float(np.quantile(np.nan_to_num(ratios, nan=1.0), LEVEL, method="higher"))
-        found = np.flatnonzero(squares <= limit * squares.min())
-        return int(found[0]), int(found[-1])
+        return np.flatnonzero(squares <= limit * squares.min())
 
     def _covariances(self, values: Floats) -> Floats:
-        """Of the values with how much of each figure is behind a cut."""
+        """Of the values with how much of a change each has.
+
+        No matrix product: its last bits depend on the processor, and its threads cost more than they give.
+        """
         weighted = values * self.weights
-        return np.asarray(weighted @ self.behind.T - self._share * weighted.sum(axis=-1, keepdims=True))
+        return np.asarray(
+            np.einsum("rf,cf->rc", weighted, self.behind) - self._share * weighted.sum(axis=-1, keepdims=True)
+        )
 
     def _squares(self, values: Floats) -> Floats:
-        """The weighted sum of squares that each cut leaves."""
+        """The weighted sum of squares that each change leaves."""
         means = np.average(values, axis=-1, weights=self.weights)[:, None]
         whole = ((values - means) ** 2 * self.weights).sum(axis=-1, keepdims=True)
         return np.asarray(np.maximum(whole - self.gains(values), 0.0))
 
     def _simulated(self, best: int, chance: np.random.Generator) -> Floats:
-        """Sequences like this one with a change at this cut, shape (runs, figures)."""
-        before, after = self.levels(best)
-        level, unit = before + (after - before) * self.behind[best], 1 / np.sqrt(self.weights)
+        """Sequences like this one with this change, shape (runs, figures)."""
+        before, rise = self.levels(best)
+        level, unit = before + rise * self.behind[best], 1 / np.sqrt(self.weights)
         left = (self.values - level) / unit
         noise = autoregressive(chance.normal(size=(RUNS, len(left))), autocorrelation(left))
         return np.asarray(level + deviations(left, int((self.behind[best] == 0).sum())) * noise * unit)
@@ -158,6 +172,20 @@ def autoregressive(noise: Floats, correlation: float) -> Floats:
     for place in range(1, made.shape[-1]):
         made[:, place] = correlation * made[:, place - 1] + math.sqrt(1 - correlation**2) * noise[:, place]
     return made
+
+
+def _behind(figures: Sequence[Figure], times: Floats, slopes: Floats) -> Floats:
+    """How much of each change (changes, 1) a figure has in the mean of its time: (changes, figures), 0 to 1."""
+    starts = np.array([one.start for one in figures], dtype=np.float64)
+    ends = np.array([max(one.end, one.start + 1) for one in figures], dtype=np.float64)
+
+    def until(when: Floats) -> Floats:
+        """The integral of a change from its begin to then."""
+        since = np.maximum(when - times, 0)
+        on = np.minimum(since, slopes)
+        return np.asarray(on**2 / np.where(slopes > 0, 2 * slopes, 1) + since - on)
+
+    return np.asarray((until(ends) - until(starts)) / (ends - starts))
 
 
 def _own_times(figures: Sequence[Figure]) -> tuple[Floats, Floats]:
