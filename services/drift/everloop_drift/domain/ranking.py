@@ -29,14 +29,21 @@ def rank(columns: Sequence[ColumnWindow], figures: MeasureTable) -> tuple[Ranked
 
     A column whose importance is not known counts like the mean of those that are; without any all count the same.
     """
-    known = [one.importance for one in columns if one.importance is not None]
-    usual = sum(known) / len(known) if known else 1 / max(1, len(columns))
     measured = {one.name: figures.of(figures.columns[one.name]) for one in columns if one.name in figures.columns}
+    moved = {name: drift(found) for name, found in measured.items()}
+    importance = {one.name: one.importance for one in columns}
+    known = [one for one in importance.values() if one is not None]
+    usual = sum(known) / len(known) if known else 1 / max(1, len(columns))
+    scores = {name: one * (usual if (own := importance[name]) is None else own) for name, one in moved.items()}
     adjusted = benjamini_hochberg({name: p for name, found in measured.items() if (p := p_value(found)) is not None})
-    ranked = [
-        _ranked(one, measured[one.name], usual, adjusted.get(one.name)) for one in columns if one.name in measured
-    ]
-    return tuple(sorted(ranked, key=_order)[:MOST_RANKED])
+    names = sorted(moved, key=lambda name: (-scores[name], -moved[name], adjusted.get(name, 1.0), name))
+    return tuple(
+        RankedColumn(
+            name=name, drift=rounded(moved[name]) or 0.0, importance=rounded(importance[name]),
+            score=rounded(scores[name]) or 0.0, p_value=p_value(measured[name]), p_adjusted=rounded(adjusted.get(name)),
+        )
+        for name in names[:MOST_RANKED]
+    )  # fmt: skip
 
 
 def drift(found: Mapping[str, float]) -> float:
@@ -66,16 +73,3 @@ def benjamini_hochberg(p_values: Mapping[str, float]) -> dict[str, float]:
         smallest = min(smallest, p_values[name] * tests / (tests - place))
         found[name] = smallest
     return found
-
-
-def _ranked(column: ColumnWindow, found: Mapping[str, float], usual: float, adjusted: float | None) -> RankedColumn:
-    moved = drift(found)
-    weight = usual if column.importance is None else column.importance
-    return RankedColumn(
-        name=column.name, drift=rounded(moved) or 0.0, importance=rounded(column.importance),
-        score=rounded(moved * weight) or 0.0, p_value=p_value(found), p_adjusted=rounded(adjusted),
-    )  # fmt: skip
-
-
-def _order(one: RankedColumn) -> tuple[float, float, float, str]:
-    return -one.score, -one.drift, 1.0 if one.p_adjusted is None else one.p_adjusted, one.name
