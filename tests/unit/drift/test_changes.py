@@ -11,6 +11,7 @@ from everloop import events as e
 from everloop_drift.domain import changes, judging
 from everloop_drift.domain.changes import MOST_BEFORE, MOST_STRETCHES, stretches
 from everloop_drift.domain.cuts import LEAST, SLOPES, Figure, autocorrelation, autoregressive, cut
+from everloop_drift.domain.episodes import Step
 from tests.builders import HOUR_MS
 from tests.unit.drift.builders import START, a_profile, a_window, an_inputs_arm, normal
 from tests.unit.drift.test_judging import Judge, a_judge, arm, hear_outcomes, outcomes
@@ -232,7 +233,20 @@ def test_a_journal_from_before_says_it_from_its_own_windows() -> None:
     folded = judging.initial()
     for one in said:
         folded = judging.evolve(folded, one.model_copy(update={"change": None, "ranking": ()}))
-    assert folded == judge.state
+    window = a_window(10, arm(3.0))
+    assert Judge(judge.loop, folded).hear(window) == judge.hear(window)
+
+
+def test_a_stream_that_does_not_reach_back_any_more_leaves_what_was_said() -> None:
+    known = e.ChangePoint(at=START, earliest=START, latest=START + HOUR_MS, first_bad=START, before=0.1, after=0.3)
+    trail = changes.Trail(first_bad=START, change=known)
+    after = Step(e.Episode.CONTINUING, e.named_id("Any", "episode"))
+    window = a_window(80, kind="outcomes")
+    points = [(START + place * HOUR_MS, 10, 3, 3_000_000) for place in range(1, 81)]
+    assert changes.of_quality(trail, window, points, after) == known
+    assert changes.of_quality(trail, window, [(START, 10, 1, 1_000_000), *points], after) != known
+    assert changes.of_quality(trail, window, (), after) == known
+    assert changes.of_quality(trail, window, points, Step(e.Episode.CLOSED)) is None
 
 
 def test_an_episode_of_quality_says_it_from_the_stream_of_errors() -> None:

@@ -35,11 +35,12 @@ class Trail:
     """What is remembered of one kind of episode, of one version.
 
     `figures` are those of its windows of inputs since its last episode closed, bounded; `first_bad` is the start (ms)
-    of the first window that had drifted of an open episode.
+    of the first window that had drifted of an open episode, `change` what was said last of when it began.
     """
 
     figures: tuple[Figure, ...] = ()
     first_bad: int | None = None
+    change: ChangePoint | None = None
 
 
 def follow(trail: Trail, event: WindowJudged) -> Trail:
@@ -50,7 +51,7 @@ def follow(trail: Trail, event: WindowJudged) -> Trail:
     if event.episode is Episode.OPENED:
         first_bad = event.change.first_bad if event.change else event.change_at
     fresh = figure(event, event.figures) if event.verdict in {"stable", "drifted"} else None
-    return Trail(heard(trail, fresh), first_bad)
+    return Trail(heard(trail, fresh), first_bad, event.change or trail.change)
 
 
 def heard(trail: Trail, fresh: Figure | None) -> tuple[Figure, ...]:
@@ -87,7 +88,7 @@ def of_inputs(trail: Trail, window: WindowClosed, measured: MeasureTable, after:
         return None
     bad = _first_bad(trail, window, after)
     figures = heard(trail, figure(window, measured))
-    return _change(figures, bad, sum(one.start <= bad for one in figures), after)
+    return _change(trail, figures, bad, sum(one.start <= bad for one in figures), after)
 
 
 def of_quality(trail: Trail, window: WindowClosed, points: Sequence[Point], after: Step) -> ChangePoint | None:
@@ -96,7 +97,7 @@ def of_quality(trail: Trail, window: WindowClosed, points: Sequence[Point], afte
         return None
     bad = _first_bad(trail, window, after)
     figures = stretches(points)
-    return _change(figures, bad, sum(one.start < bad + window.end - window.start for one in figures), after)
+    return _change(trail, figures, bad, sum(one.start < bad + window.end - window.start for one in figures), after)
 
 
 def _first_bad(trail: Trail, window: WindowClosed, after: Step) -> int:
@@ -104,10 +105,12 @@ def _first_bad(trail: Trail, window: WindowClosed, after: Step) -> int:
     return window.start if known is None else known
 
 
-def _change(figures: Sequence[Figure], bad: int, last: int, after: Step) -> ChangePoint | None:
-    """It began within one of the first `last` figures."""
+def _change(trail: Trail, figures: Sequence[Figure], bad: int, last: int, after: Step) -> ChangePoint | None:
+    """It began within one of the first `last` figures. Where they do not reach back to it any more, it stays said."""
     if not figures or after.identity is None:
-        return None
+        return trail.change
+    if trail.change and figures[0].start > trail.change.earliest:
+        return trail.change
     found = cut(figures, last, seed=int.from_bytes(after.identity.bytes[:8]))
     if found is None:
         return _unknown(figures, bad, last)
