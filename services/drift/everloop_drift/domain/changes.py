@@ -23,9 +23,9 @@ from everloop_drift.domain.measures import rounded
 if TYPE_CHECKING:
     from everloop_drift.domain.episodes import Step
 
-MOST_BEFORE: Final = 64
+MOST_BEFORE: Final = 48
 """Windows that are remembered before an episode; and as many in it: what comes later does not say when it began."""
-MOST_STRETCHES: Final = 128
+MOST_STRETCHES: Final = 96
 """A longer stream of errors is looked at in so many stretches."""
 OPEN: Final = frozenset({Episode.OPENED, Episode.CONTINUING})
 
@@ -73,7 +73,7 @@ def figure(window: WindowClosed | WindowJudged, measured: MeasureTable) -> Figur
 
 
 def stretches(points: Sequence[Point]) -> tuple[Figure, ...]:
-    """The mean error of a stream, in at most 128 stretches of points; a point is as long as most are."""
+    """The mean error of a stream, in at most 96 stretches of points; a point is as long as most are."""
     together = max(1, math.ceil(len(points) / MOST_STRETCHES))
     parts = [points[first : first + together] for first in range(0, len(points), together)]
     step = median_low([later[0] - earlier[0] for earlier, later in pairwise(points)] or [1])

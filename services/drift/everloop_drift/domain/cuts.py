@@ -24,9 +24,9 @@ Places = NDArray[np.intp]
 LEAST: Final = 6
 """With fewer figures nothing is known of their noise."""
 STEPS: Final = 4
-"""Places in the time of each figure where a step may be; a slope begins with a figure."""
-SLOPES: Final = (2, 4, 8, 16, 32)
-"""Lengths of slopes, in figures."""
+"""Places in the time of each figure where a change may begin."""
+SLOPES: Final = (0, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+"""Lengths of slopes, in figures; 0 is a step. With fewer, a slope between two of them is dated too surely."""
 DONE: Final = 0.5
 """A slope has at least so much of its rise within the sequence: of what is to come nothing is known."""
 LEVEL: Final = 0.95
@@ -64,7 +64,7 @@ def cut(figures: Sequence[Figure], last: int, seed: int) -> Cut | None:
     None where there are too few figures, or none after which they are higher. `earliest` is the start of the sequence
     where nothing in it speaks against that.
     """
-    if len(figures) < LEAST or last <= 1:
+    if len(figures) < LEAST or last <= 1 or len({one.value for one in figures}) == 1:
         return None
     changes = _Changes(figures, last)
     gains = changes.gains(changes.values[None])[0]
@@ -81,7 +81,7 @@ def cut(figures: Sequence[Figure], last: int, seed: int) -> Cut | None:
 
 
 class _Changes:
-    """All changes that a sequence may have: steps in order of time, then slopes. None begins within the first figure.
+    """All changes that a sequence may have, one length of slope after the other. None begins within the first figure.
 
     Arrays have shape (figures,), (changes,) or (changes, figures); those of many sequences at once (runs, figures) or
     (runs, changes). `times` is when each begins, `behind` how much of it each figure has, 0 to 1.
@@ -93,9 +93,8 @@ class _Changes:
         begin, end = _own_times(figures)
         self.end = float(end[last - 1])
         steps = (begin[1:last, None] + np.arange(STEPS) / STEPS * (end - begin)[1:last, None]).ravel()
-        lengths = np.median(end - begin) * np.array(SLOPES)
-        times = np.concatenate([steps, np.tile(begin[1:last], len(SLOPES))])
-        slopes = np.concatenate([np.zeros(len(steps)), np.repeat(lengths, last - 1)])
+        slopes = np.repeat(np.median(end - begin) * np.array(SLOPES), len(steps))
+        times = np.tile(steps, len(SLOPES))
         behind = _behind(figures, times[:, None], slopes[:, None])
         known = (behind[:, -1] >= DONE) | (slopes == 0)
         self.times, self.behind = times[known], behind[known]
