@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 from statsmodels.stats.multitest import multipletests
@@ -69,6 +69,7 @@ def test_chance_alone_is_no_drift_on_the_average() -> None:
     assert drift({"jensen_shannon": 0.05, "psi_noise": 0.05}) == 0
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(min_size=1), st.floats(0, 1), min_size=1, max_size=30))
 def test_p_values_are_adjusted_as_scipy_and_statsmodels_do(p_values: dict[str, float]) -> None:
     ours = benjamini_hochberg(p_values)
