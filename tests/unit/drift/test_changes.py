@@ -317,4 +317,4 @@ def test_the_interval_of_the_judge_holds_the_change() -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("shift", [0.6, 0.8, 1.2])
 def test_the_interval_of_the_judge_holds_the_change_in_many_runs(shift: float) -> None:
-    assert coverage(shift, 300) >= 0.93
+    assert coverage(shift, 300) >= 0.9
