@@ -397,6 +397,7 @@ class ColumnWindow(Value):
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
+    importance: float | None = None
 
 
 class SchemaSplit(Value):
@@ -555,6 +556,36 @@ class ErrorSeries(Value):
         return self
 
 
+class RankedColumn(Value):
+    """A column by drift x importance: where to look first. It decides nothing.
+
+    `drift` (0 to 1) and `score`, their product, are comparable between columns; an importance of null was not measured,
+    and counts like that of the others. P-values are of `ks` for numbers and `chi_square` for categories.
+    """
+
+    name: str
+    drift: float
+    importance: float | None = None
+    score: float
+    p_value: float | None = None
+    p_adjusted: float | None = None
+
+
+class ChangePoint(Value):
+    """When the change of an episode began: most likely at `at`, with 95 % confidence from `earliest` to `latest` (ms).
+
+    `first_bad` is the start of the first window that had drifted. `before` and `after` are what changed, on both sides:
+    of inputs the mean drift (0 to 1), of quality the mean error; `before` is null where there was nothing before.
+    """
+
+    at: Millis
+    earliest: Millis
+    latest: Millis
+    first_bad: Millis
+    before: float | None = None
+    after: float
+
+
 class WindowJudged(Event):
     """What a window means: the measures, the verdict, and the episode. One per window record.
 
@@ -584,6 +615,8 @@ class WindowJudged(Event):
     label_age: LabelAges | None = None
     errors: ErrorSeries = Field(default_factory=ErrorSeries)
     detections: tuple[Detection, ...] = ()
+    ranking: tuple[RankedColumn, ...] = ()
+    change: ChangePoint | None = None
 
 
 # ---------------------------------------------------------------------------------------------------------- training

@@ -22,7 +22,8 @@ class ColumnProfile(_Value):
     reference value and the last lies just above the largest, so the outermost bins hold what the reference never had. A
     categorical column has a bin per category, most frequent first, and `other` last. `blocks` are the same counts
     per contiguous stretch of time, oldest first. `mean` and `deviation` (population) are of the finite values of a
-    numeric column, None where there are none.
+    numeric column, None where there are none. `importance` is the column's share of what the model's worth loses when
+    columns are shuffled; None where that was not measured.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ColumnProfile(_Value):
     mean: Finite | None = None
     deviation: Annotated[Finite, Field(ge=0)] | None = None
     blocks: tuple[tuple[Count, ...], ...] = ()
+    importance: Annotated[Finite, Field(ge=0)] | None = None
 
     @property
     def present(self) -> int:

@@ -94,6 +94,7 @@ def column_window(column: ColumnProfile, seen: Inputs, place: int) -> ColumnWind
         edges=column.edges,
         categories=column.categories,
         groups=column_groups(column),
+        importance=column.importance,
     )  # fmt: skip
 
 

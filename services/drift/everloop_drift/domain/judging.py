@@ -14,6 +14,7 @@ from typing import Final
 
 from everloop.events import (
     ArmWindow,
+    ChangePoint,
     Detection,
     Episode,
     Event,
@@ -29,11 +30,12 @@ from everloop.events import (
 from everloop.facts import Facts
 from everloop.loop import Loop, primary
 from everloop.sketch import Labelled
-from everloop_drift.domain import concept, faults, realised
+from everloop_drift.domain import changes, concept, faults, realised
 from everloop_drift.domain.cells import CHAMPION
-from everloop_drift.domain.episodes import Track, follow, step
+from everloop_drift.domain.episodes import Step, Track, follow, step
 from everloop_drift.domain.limits import Rules, rows_needed, share_drifted
 from everloop_drift.domain.measures import measure, table
+from everloop_drift.domain.ranking import rank
 
 ERRORS: Final = "errors"
 """The name of the measures that detectors make of the stream of errors."""
@@ -44,7 +46,8 @@ class State:
     """What is known of one model: the tracks of drift and of quality, open faults, and the stream of errors.
 
     `points` are the champion's errors since it became champion, or since its last episode of quality closed; bounded.
-    `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first.
+    `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first. The trails are
+    for saying when an episode began.
     """
 
     inputs: Track = field(default_factory=Track)
@@ -52,6 +55,8 @@ class State:
     faults: frozenset[str] = frozenset()
     points: tuple[concept.Point, ...] = ()
     heard: int = -1
+    inputs_trail: changes.Trail = field(default_factory=changes.Trail)
+    outcomes_trail: changes.Trail = field(default_factory=changes.Trail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
         rows=arm.rows if arm else 0, figures=finding.figures, quality=finding.quality, coverage=finding.coverage,
         faults=faults.stages(state.faults, finding.verdict) if first else (), label_age=finding.label_age,
         errors=concept.as_series(finding.errors), detections=finding.detections, correlation_id=after.identity,
+        ranking=rank(arm.columns if arm else (), finding.figures), change=_change(state, cause, finding, after),
     )  # fmt: skip
 
 
@@ -112,12 +118,14 @@ def evolve(state: State, event: Event) -> State:
         return state
     if event.kind == "inputs":
         still = frozenset(fault.kind for fault in event.faults if fault.stage is not Episode.CLOSED)
-        return replace(state, inputs=follow(state.inputs, event), faults=still)
+        trail = changes.follow(_trail(state.inputs_trail, state.inputs, event.version), event)
+        return replace(state, inputs=follow(state.inputs, event), faults=still, inputs_trail=trail)
     points, heard = _stream(state, event.version)
     fresh = concept.as_points(event.errors)
     points = () if event.episode is Episode.CLOSED else concept.kept(points, fresh)
     heard = fresh[-1][0] if fresh else heard
-    return replace(state, outcomes=follow(state.outcomes, event), points=points, heard=heard)
+    trail = changes.follow(_trail(state.outcomes_trail, state.outcomes, event.version), event)
+    return replace(state, outcomes=follow(state.outcomes, event), points=points, heard=heard, outcomes_trail=trail)
 
 
 def champion(arms: Sequence[ArmWindow], known: str | None) -> ArmWindow | None:
@@ -231,6 +239,20 @@ def _too_few(rows: int, needed: int) -> Finding:
 def _stream(state: State, version: str | None) -> tuple[tuple[concept.Point, ...], int]:
     """The stream of errors so far, and up to where it was read; that of another version is another stream."""
     return (state.points, state.heard) if state.outcomes.version == version else ((), -1)
+
+
+def _change(state: State, window: WindowClosed, finding: Finding, after: Step) -> ChangePoint | None:
+    """When an open episode began, as known with this window. No version is superseded while one is open."""
+    if window.kind == "inputs":
+        compared = finding.figures if finding.verdict in {"stable", "drifted"} else MeasureTable()
+        return changes.of_inputs(state.inputs_trail, window, compared, after)
+    points = concept.kept(state.points, finding.errors)
+    return changes.of_quality(state.outcomes_trail, window, points, after)
+
+
+def _trail(known: changes.Trail, track: Track, version: str | None) -> changes.Trail:
+    """What is remembered for this version: that of another is another's."""
+    return known if track.version == version else changes.Trail()
 
 
 def _kind(window: WindowClosed) -> str:

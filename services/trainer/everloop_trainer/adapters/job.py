@@ -26,6 +26,7 @@ from everloop.models import Kind, ModelManifest, Scorer, Task, dump, frame
 from everloop.profile import Profile, QualityProfile, build_profile
 from everloop.profile.build import infer_kind
 from everloop_trainer.adapters import measures
+from everloop_trainer.adapters.importance import with_importance
 from everloop_trainer.adapters.recipes import Lesson, fit
 from everloop_trainer.settings import TrainerSettings
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 REFERENCE_ROWS: Final = 2_000
 """The reference of inputs is the newest rows before the cut: as many as the holdout has, at least these."""
+IMPORTANCE_S: Final = 60.0
+IMPORTANCE_SHARE: Final = 0.1
+"""How long the importance of columns may take: no version fails, or is late by much, for a figure that only ranks."""
 Columns = Mapping[str, Sequence[object] | NDArray[np.float64]]
 Labels = NDArray[np.int64] | NDArray[np.float64]
 
@@ -55,6 +59,18 @@ class Stopwatch:
     def seconds(self) -> float:
         """Since the beginning."""
         return round(self.last - self.began, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """So many wall seconds from now."""
+
+    seconds: float
+    began: float = field(default_factory=time.perf_counter)
+
+    def is_left(self) -> bool:
+        """Whether they are not over."""
+        return time.perf_counter() - self.began <= self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +108,13 @@ def _train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
     watch.lap("fit")
     classes = () if task == "regression" else tuple(str(label) for label in fitted.classes_)
     manifest = ModelManifest(features=features, task=task, classes=classes)
-    metrics, profile = judge(Scorer(fitted, manifest), learned, held)
+    scorer = Scorer(fitted, manifest)
+    metrics, profile = judge(scorer, learned, held)
     watch.lap("measure")
+    patience = Patience(min(IMPORTANCE_S, IMPORTANCE_SHARE * spec.timeout_s))
+    later = frame({name: list(values) for name, values in held.columns.items()}, features)
+    profile = with_importance(profile, scorer, later, held.labels, seed=spec.seed, in_time=patience.is_left)
+    watch.lap("importance")
     data = dump(fitted, manifest)
     kept = store.put(data, "model")
     watch.lap("dump")
