@@ -34,6 +34,7 @@ from everloop_drift.domain.cells import CHAMPION
 from everloop_drift.domain.episodes import Track, follow, step
 from everloop_drift.domain.limits import Rules, rows_needed, share_drifted
 from everloop_drift.domain.measures import measure, table
+from everloop_drift.domain.segments import Tracks, Whole, follow_segments, say_segments
 
 ERRORS: Final = "errors"
 """The name of the measures that detectors make of the stream of errors."""
@@ -44,7 +45,8 @@ class State:
     """What is known of one model: the tracks of drift and of quality, open faults, and the stream of errors.
 
     `points` are the champion's errors since it became champion, or since its last episode of quality closed; bounded.
-    `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first.
+    `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first. `segments` are
+    those that have drifted of late.
     """
 
     inputs: Track = field(default_factory=Track)
@@ -52,6 +54,7 @@ class State:
     faults: frozenset[str] = frozenset()
     points: tuple[concept.Point, ...] = ()
     heard: int = -1
+    segments: Tracks = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
         rows=arm.rows if arm else 0, figures=finding.figures, quality=finding.quality, coverage=finding.coverage,
         faults=faults.stages(state.faults, finding.verdict) if first else (), label_age=finding.label_age,
         errors=concept.as_series(finding.errors), detections=finding.detections, correlation_id=after.identity,
+        segments=say_segments(state.segments, cause, Whole(finding.verdict, after.stage, superseded), arm, loop),
     )  # fmt: skip
 
 
@@ -112,7 +116,8 @@ def evolve(state: State, event: Event) -> State:
         return state
     if event.kind == "inputs":
         still = frozenset(fault.kind for fault in event.faults if fault.stage is not Episode.CLOSED)
-        return replace(state, inputs=follow(state.inputs, event), faults=still)
+        segments = follow_segments(state.segments, event) if event.version == state.inputs.version else {}
+        return replace(state, inputs=follow(state.inputs, event), faults=still, segments=segments)
     points, heard = _stream(state, event.version)
     fresh = concept.as_points(event.errors)
     points = () if event.episode is Episode.CLOSED else concept.kept(points, fresh)
