@@ -116,6 +116,8 @@ class Segments:
         places, counts = _whole(plain["places"]), _whole(plain["counts"])
         if places.size and not 0 <= int(places.min()) <= int(places.max()) < made.cells.size:
             raise ValueError("places")
+        if places.size != counts.size:
+            raise ValueError("counts")
         made.cells.ravel()[places] = counts
         made.first += integers(plain["first"], made.first.size).reshape(made.first.shape)
         made.second += integers(plain["second"], made.second.size).reshape(made.second.shape)

@@ -116,7 +116,7 @@ def evolve(state: State, event: Event) -> State:
         return state
     if event.kind == "inputs":
         still = frozenset(fault.kind for fault in event.faults if fault.stage is not Episode.CLOSED)
-        segments = follow_segments(state.segments, event) if event.version == state.inputs.version else {}
+        segments = follow_segments(state.segments, event) if state.inputs.version in {None, event.version} else {}
         return replace(state, inputs=follow(state.inputs, event), faults=still, segments=segments)
     points, heard = _stream(state, event.version)
     fresh = concept.as_points(event.errors)
