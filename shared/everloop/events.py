@@ -566,7 +566,7 @@ class SegmentJudged(Value):
     verdict: Literal["stable", "drifted", "too_few", "superseded"]
     share: float | None = None
     worst: Measure | None = None
-    episode: Episode = Episode.NONE
+    episode: Episode
     since: Millis | None = None
 
 

@@ -138,7 +138,7 @@ def _judged(one: SegmentWindow, held: Sequence[Measure], scores: Sequence[Measur
     is_drift = share >= limit or any(found.drifted for found in scores)
     return SegmentJudged(
         column=one.column, value=one.value, rows=one.rows, verdict="drifted" if is_drift else "stable", share=share,
-        worst=max(drifted, key=_excess, default=None),
+        worst=max(drifted, key=_excess, default=None), episode=Episode.NONE,
     )  # fmt: skip
 
 
