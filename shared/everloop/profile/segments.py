@@ -20,7 +20,9 @@ from everloop.profile.cells import FIRST_BIN, Cells, Values, category, count_cat
 from everloop.profile.values import ColumnProfile, Profile, Segmentation
 
 MOST_CELLS: Final = 1 << 17
-"""Bins of all segments of all columns together: half a megabyte in memory per slice, about one in a window's record."""
+"""Bins of all segments together: a megabyte in memory per slice, and about one in the record of a window."""
+COLUMN_CELLS: Final = 32
+"""As so many bins counts what else a column takes in that record."""
 MOST_NUMBERS: Final = MAX_BINS - 2
 """A column of numbers has segments where the reference has at most so many different ones, as bins of their own."""
 _INTEGERS: Final = np.dtype("<u4")
@@ -81,7 +83,7 @@ def _values(values: Values, most: int) -> tuple[str, ...]:
 
 def _largest(found: Mapping[str, tuple[str, ...]], inputs: Given, profile: Profile) -> dict[str, tuple[str, ...]]:
     """As many segments as there is room for, `other` of each column among them."""
-    room = MOST_CELLS // (bins_of(profile) + len(profile.columns) + 1) - len(found)
+    room = MOST_CELLS // (bins_of(profile) + COLUMN_CELLS * (len(profile.columns) + 1)) - len(found)
     if room <= 0:
         return {}
     sizes = {name: tally(inputs.declared[name]) for name in found}

@@ -120,7 +120,7 @@ def test_many_different_numbers_have_no_segments() -> None:
 
 
 def test_where_there_is_no_room_the_largest_segments_keep_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    width = bins_of(PROFILE) + len(PROFILE.columns) + 1
+    width = bins_of(PROFILE) + segments.COLUMN_CELLS * (len(PROFILE.columns) + 1)
     monkeypatch.setattr(segments, "MOST_CELLS", 5 * width)
     kept = a_profile(most=100)
     assert [(one.column, one.values, sum(one.rows)) for one in kept.segments] == [
