@@ -412,13 +412,34 @@ class SchemaSplit(Value):
     retyped: tuple[str, ...] = ()
 
 
+class SegmentColumn(Value):
+    """One column of a segment beside its reference, in the bins of the arm's column; what is in no bin is `missing`."""
+
+    current: ColumnSide
+    reference: ColumnSide
+
+
+class SegmentWindow(Value):
+    """The champion's rows with one value of a declared column; None: all other values, and rows without one.
+
+    `columns` stand in the order of the arm's, `score` is of the same rows.
+    """
+
+    column: str
+    value: str | None
+    rows: int
+    columns: tuple[SegmentColumn, ...]
+    score: SegmentColumn
+
+
 class ArmWindow(Value):
     """One arm in one window: rows, its columns and scores, and sums per entity bucket.
 
     `arm` is `champion`, `candidate`, or `shadow`: what a shadow version said on the champion's rows. `columns` are of
     the rows whose columns are those of the profile, `splits` of the others; `score` and `buckets` are of all `rows`.
     `buckets` maps bucket to sums; see `everloop.sketch.ArmSums`. In an outcomes window `quality` is what
-    `everloop.sketch.Labelled` holds, `predicted` the rows of the arm in the inputs window of the same bounds.
+    `everloop.sketch.Labelled` holds, `predicted` the rows of the arm in the inputs window of the same bounds. The rows
+    of `columns` stand in `segments` once more, by the values of the columns that the profile has segments of.
     """
 
     arm: str
@@ -432,6 +453,7 @@ class ArmWindow(Value):
     reference_quality: Mapping[str, float] = {}
     predicted: int | None = None
     task: str = "binary"
+    segments: tuple[SegmentWindow, ...] = ()
 
 
 class WindowClosed(Event):
@@ -533,6 +555,22 @@ class Fault(Value):
     stage: Episode
 
 
+class SegmentJudged(Value):
+    """One segment of a window: share of drifted columns, what differs most, and how its own episode stands.
+
+    A segment with an open episode and too few rows is `too_few`, one of a former champion's `superseded`.
+    """
+
+    column: str
+    value: str | None
+    rows: int
+    verdict: Literal["stable", "drifted", "too_few", "superseded"]
+    share: float | None = None
+    worst: Measure | None = None
+    episode: Episode
+    since: Millis | None = None
+
+
 WindowVerdict = Literal[
     "stable", "drifted", "too_few", "reference_warming", "no_reference", "schema_drift", "reference_invalid"
 ]
@@ -617,6 +655,7 @@ class WindowJudged(Event):
     detections: tuple[Detection, ...] = ()
     ranking: tuple[RankedColumn, ...] = ()
     change: ChangePoint | None = None
+    segments: tuple[SegmentJudged, ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------------------- training
@@ -640,6 +679,13 @@ class Snapshot(Value):
     outcomes: tuple[FileRef, ...]
 
 
+class Segmenting(Value):
+    """Which columns a version's reference is split by, and how many values of each have a segment of their own."""
+
+    columns: tuple[str, ...]
+    most: int
+
+
 class TrainingSpec(Value):
     """All that a training job needs; the same specification runs as a child process or in a cluster."""
 
@@ -651,6 +697,7 @@ class TrainingSpec(Value):
     holdout: float
     version: str
     timeout_s: float
+    segments: Segmenting | None = None
 
 
 class TurnOpened(Event):

@@ -47,6 +47,26 @@ class Columns(Part):
         return self
 
 
+class Segments(Part):
+    """Parts of the rows that are watched by themselves: one for each value of each column."""
+
+    columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4, json_schema_extra={"uniqueItems": True})] = (
+        Field(description="Columns of the rows, features or not, at most 4; each by itself, not crossed.")
+    )
+    most: Annotated[int, Strict(), Field(ge=1, le=100)] = standard(
+        20,
+        description="Values of a column that have a segment of their own, the most frequent ones of the reference; all "
+        "else is one segment, `other`. At most 100.",
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _once(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(columns)) < len(columns):
+            raise RuleError(rule="names a column twice", fix="name each column once")
+        return columns
+
+
 class Windows(Part):
     """How the stream is cut into windows of event time."""
 
@@ -78,6 +98,11 @@ class Windows(Part):
         value=False,
         description="With `rows`: at each boundary look at the newest slices that have so many rows together, instead "
         "of starting anew after each window.",
+    )
+    segments: Segments | None = Field(
+        default=None,
+        description="Judge parts of the rows by themselves, too, from the next version on: a version's reference says "
+        "which segments there are. Default: none.",
     )
 
     @field_validator("size")

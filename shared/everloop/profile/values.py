@@ -73,6 +73,31 @@ class QualityProfile(_Value):
     positives: Count
 
 
+class Segmentation(_Value):
+    """The reference split by the values of one column: a segment per value, most frequent first, and `other` last.
+
+    `rows` are those of each segment. Packed (see `everloop.profile.segments`), shapes: `counts` (segments, bins of all
+    columns in the profile's order, then of the scores); `lost` (segments, columns + 1), rows in no bin; `moments`
+    (segments, columns + 1, 2), mean and deviation of finite values, NaN where there are none.
+    """
+
+    column: str
+    kind: Literal["numeric", "categorical"]
+    values: Annotated[tuple[str, ...], Field(max_length=100)]
+    rows: tuple[Count, ...]
+    counts: str
+    lost: str
+    moments: str
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        """One more than the values, which differ."""
+        if len(self.rows) != len(self.values) + 1 or len(set(self.values)) != len(self.values):
+            message = f"segments of {self.column!r}: values must differ, and rows be one more than them"
+            raise ValueError(message)
+        return self
+
+
 class Profile(_Value):
     """The whole reference: `rows` rows of inputs, the scores of the holdout, and its quality.
 
@@ -85,6 +110,7 @@ class Profile(_Value):
     quality: tuple[QualityProfile, ...] = ()
     positive_rate: Finite | None = None
     ignored: tuple[str, ...] = ()
+    segments: tuple[Segmentation, ...] = ()
 
     @model_validator(mode="after")
     def _names(self) -> Self:

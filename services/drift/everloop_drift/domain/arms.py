@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from everloop.events import ArmWindow, ColumnSide, ColumnWindow, SchemaSplit
 from everloop.profile import column_groups
 from everloop.sketch import Inputs, Labelled, Sums
-from everloop_drift.domain.cells import SHADOW, is_plain
+from everloop_drift.domain.cells import CHAMPION, SHADOW, is_plain
+from everloop_drift.domain.segmented import segment_windows
 
 if TYPE_CHECKING:
     from everloop.loop import Task
@@ -57,6 +58,7 @@ def _of_inputs(arm: str, version: str, cells: Cells, closing: Closing, reference
         score=column_window(profile.score, whole, len(layout.numeric)),
         buckets=_sums(cells, closing),
         task=task,
+        segments=segment_windows(profile, plain) if arm == CHAMPION else (),
     )
 
 

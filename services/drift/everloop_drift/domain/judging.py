@@ -36,6 +36,7 @@ from everloop_drift.domain.episodes import Step, Track, follow, step
 from everloop_drift.domain.limits import Rules, rows_needed, share_drifted
 from everloop_drift.domain.measures import measure, table
 from everloop_drift.domain.ranking import rank
+from everloop_drift.domain.segments import Tracks, Whole, follow_segments, say_segments
 
 ERRORS: Final = "errors"
 """The name of the measures that detectors make of the stream of errors."""
@@ -47,7 +48,7 @@ class State:
 
     `points` are the champion's errors since it became champion, or since its last episode of quality closed; bounded.
     `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first. The trails are
-    for saying when an episode began.
+    for saying when an episode began. `segments` are those that have drifted of late.
     """
 
     inputs: Track = field(default_factory=Track)
@@ -57,6 +58,7 @@ class State:
     heard: int = -1
     inputs_trail: changes.Trail = field(default_factory=changes.Trail)
     outcomes_trail: changes.Trail = field(default_factory=changes.Trail)
+    segments: Tracks = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
         faults=faults.stages(state.faults, finding.verdict) if first else (), label_age=finding.label_age,
         errors=concept.as_series(finding.errors), detections=finding.detections, correlation_id=after.identity,
         ranking=rank(arm.columns if arm else (), finding.figures), change=_change(state, cause, finding, after),
+        segments=say_segments(state.segments, cause, Whole(finding.verdict, after.stage, superseded), arm, loop),
     )  # fmt: skip
 
 
@@ -119,7 +122,9 @@ def evolve(state: State, event: Event) -> State:
     if event.kind == "inputs":
         still = frozenset(fault.kind for fault in event.faults if fault.stage is not Episode.CLOSED)
         trail = changes.follow(_trail(state.inputs_trail, state.inputs, event.version), event)
-        return replace(state, inputs=follow(state.inputs, event), faults=still, inputs_trail=trail)
+        segments = follow_segments(state.segments, event) if state.inputs.version in {None, event.version} else {}
+        inputs = follow(state.inputs, event)
+        return replace(state, inputs=inputs, faults=still, inputs_trail=trail, segments=segments)
     points, heard = _stream(state, event.version)
     fresh = concept.as_points(event.errors)
     points = () if event.episode is Episode.CLOSED else concept.kept(points, fresh)

@@ -20,11 +20,12 @@ from pydantic import JsonValue
 from everloop.artifacts import ArtifactStore, FolderStore
 from everloop.dataset import feature_columns, load_rows
 from everloop.errors import InvalidError
-from everloop.events import FileRef, Snapshot, TrainingSpec
+from everloop.events import FileRef, Segmenting, Snapshot, TrainingSpec
 from everloop.jobs import run_child
 from everloop.models import Kind, ModelManifest, Scorer, Task, dump, frame
 from everloop.profile import Profile, QualityProfile, build_profile
 from everloop.profile.build import infer_kind
+from everloop.profile.segments import Given, with_segments
 from everloop_trainer.adapters import measures
 from everloop_trainer.adapters.importance import with_importance
 from everloop_trainer.adapters.recipes import Lesson, fit
@@ -109,7 +110,7 @@ def _train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
     classes = () if task == "regression" else tuple(str(label) for label in fitted.classes_)
     manifest = ModelManifest(features=features, task=task, classes=classes)
     scorer = Scorer(fitted, manifest)
-    metrics, profile = judge(scorer, learned, held)
+    metrics, profile = judge(scorer, learned, held, spec.segments)
     watch.lap("measure")
     patience = Patience(min(IMPORTANCE_S, IMPORTANCE_SHARE * spec.timeout_s))
     later = frame({name: list(values) for name, values in held.columns.items()}, features)
@@ -189,7 +190,9 @@ def _weights(snapshot: Snapshot, times: NDArray[np.int64], cut: int) -> NDArray[
     return np.exp2((times - cut) / snapshot.half_life_ms)
 
 
-def judge(scorer: Scorer, learned: Rows, held: Rows) -> tuple[dict[str, float], Profile]:
+def judge(
+    scorer: Scorer, learned: Rows, held: Rows, segments: Segmenting | None = None
+) -> tuple[dict[str, float], Profile]:
     """Measure on the holdout, and describe the reference: inputs from before the cut, scores from after it."""
     scores, metrics, quality = _measure(scorer, held)
     newest = slice(-max(REFERENCE_ROWS, len(held.times)), None)
@@ -203,7 +206,12 @@ def judge(scorer: Scorer, learned: Rows, held: Rows) -> tuple[dict[str, float], 
     rate = float(held.labels.mean()) if task == "binary" else None
     profile = build_profile(columns, scores=scores, quality=quality, positive_rate=rate, task=task)
     unused = tuple(sorted(learned.columns.keys() - scorer.manifest.features.keys()))
-    return metrics, profile.model_copy(update={"ignored": unused})
+    profile = profile.model_copy(update={"ignored": unused})
+    if segments is None:
+        return metrics, profile
+    declared = Given({name: inputs[name] for name in segments.columns if name in inputs}, columns)
+    holdout = Given(held.columns, {profile.score.name: scores})
+    return metrics, with_segments(profile, segments.most, declared, holdout)
 
 
 def _measure(scorer: Scorer, held: Rows) -> tuple[NDArray[np.float64], dict[str, float], Sequence[QualityProfile]]:
