@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from everloop.profile import Profile
+from everloop.profile import Calibration, Profile, Season
 
 ENVELOPE = frozenset({"id", "time", "model", "correlation_id", "causation_id", "sequence"})
 EVERY_MODEL = "*"
@@ -397,6 +397,8 @@ class ColumnWindow(Value):
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
+    overall: ColumnSide | None = None
+    importance: float | None = None
 
 
 class SchemaSplit(Value):
@@ -411,13 +413,34 @@ class SchemaSplit(Value):
     retyped: tuple[str, ...] = ()
 
 
+class SegmentColumn(Value):
+    """One column of a segment beside its reference, in the bins of the arm's column; what is in no bin is `missing`."""
+
+    current: ColumnSide
+    reference: ColumnSide
+
+
+class SegmentWindow(Value):
+    """The champion's rows with one value of a declared column; None: all other values, and rows without one.
+
+    `columns` stand in the order of the arm's, `score` is of the same rows.
+    """
+
+    column: str
+    value: str | None
+    rows: int
+    columns: tuple[SegmentColumn, ...]
+    score: SegmentColumn
+
+
 class ArmWindow(Value):
     """One arm in one window: rows, its columns and scores, and sums per entity bucket.
 
     `arm` is `champion`, `candidate`, or `shadow`: what a shadow version said on the champion's rows. `columns` are of
     the rows whose columns are those of the profile, `splits` of the others; `score` and `buckets` are of all `rows`.
     `buckets` maps bucket to sums; see `everloop.sketch.ArmSums`. In an outcomes window `quality` is what
-    `everloop.sketch.Labelled` holds, `predicted` the rows of the arm in the inputs window of the same bounds.
+    `everloop.sketch.Labelled` holds, `predicted` the rows of the arm in the inputs window of the same bounds. The rows
+    of `columns` stand in `segments` once more, by the values of the columns that the profile has segments of.
     """
 
     arm: str
@@ -431,6 +454,9 @@ class ArmWindow(Value):
     reference_quality: Mapping[str, float] = {}
     predicted: int | None = None
     task: str = "binary"
+    segments: tuple[SegmentWindow, ...] = ()
+    season: Season | None = None
+    calibration: Calibration | None = None
 
 
 class WindowClosed(Event):
@@ -532,6 +558,22 @@ class Fault(Value):
     stage: Episode
 
 
+class SegmentJudged(Value):
+    """One segment of a window: share of drifted columns, what differs most, and how its own episode stands.
+
+    A segment with an open episode and too few rows is `too_few`, one of a former champion's `superseded`.
+    """
+
+    column: str
+    value: str | None
+    rows: int
+    verdict: Literal["stable", "drifted", "too_few", "superseded"]
+    share: float | None = None
+    worst: Measure | None = None
+    episode: Episode
+    since: Millis | None = None
+
+
 WindowVerdict = Literal[
     "stable", "drifted", "too_few", "reference_warming", "no_reference", "schema_drift", "reference_invalid"
 ]
@@ -553,6 +595,52 @@ class ErrorSeries(Value):
         if len({len(self.start), len(self.rows), len(self.wrong), len(self.loss_e6)}) > 1:
             raise PydanticCustomError("unequal_columns", "all columns have as many intervals as start")
         return self
+
+
+class RankedColumn(Value):
+    """A column by drift x importance: where to look first. It decides nothing.
+
+    `drift` (0 to 1) and `score`, their product, are comparable between columns; an importance of null was not measured,
+    and counts like that of the others. P-values are of `ks` for numbers and `chi_square` for categories.
+    """
+
+    name: str
+    drift: float
+    importance: float | None = None
+    score: float
+    p_value: float | None = None
+    p_adjusted: float | None = None
+
+
+class ChangePoint(Value):
+    """When the change of an episode began: most likely at `at`, with 95 % confidence from `earliest` to `latest` (ms).
+
+    `first_bad` is the start of the first window that had drifted. `before` and `after` are what changed, on both sides:
+    of inputs the mean drift (0 to 1), of quality the mean error; `before` is null where there was nothing before.
+    """
+
+    at: Millis
+    earliest: Millis
+    latest: Millis
+    first_bad: Millis
+    before: float | None = None
+    after: float
+
+
+class Budget(Value):
+    """What became of a budget of false alarms: `asked`, and `certified`, each as in a loop file (`1 per 30d`).
+
+    The reference has `windows` windows, `needed` are what was asked for needs. The window's statistic was `found`, and
+    drift is above `threshold`; both null where the limits are fixed after all, and `note` says why.
+    """
+
+    asked: str
+    certified: str | None = None
+    windows: int = 0
+    needed: int = 0
+    found: float | None = None
+    threshold: float | None = None
+    note: str = ""
 
 
 class WindowJudged(Event):
@@ -584,6 +672,12 @@ class WindowJudged(Event):
     label_age: LabelAges | None = None
     errors: ErrorSeries = Field(default_factory=ErrorSeries)
     detections: tuple[Detection, ...] = ()
+    ranking: tuple[RankedColumn, ...] = ()
+    change: ChangePoint | None = None
+    segments: tuple[SegmentJudged, ...] = ()
+    season: Season | None = None
+    budget: Budget | None = None
+    running: Mapping[str, float] = {}
 
 
 # ---------------------------------------------------------------------------------------------------------- training
@@ -607,6 +701,25 @@ class Snapshot(Value):
     outcomes: tuple[FileRef, ...]
 
 
+class Segmenting(Value):
+    """Which columns a version's reference is split by, and how many values of each have a segment of their own."""
+
+    columns: tuple[str, ...]
+    most: int
+
+
+class Watch(Value):
+    """How the loop file cuts windows and compares them: for what the reference shows when it is cut so itself."""
+
+    every_ms: int
+    size_ms: int
+    rows: int | None = None
+    min_rows: int
+    test: str
+    score_test: str
+    season: Literal["auto", "none", "hour_of_day", "hour_of_week"] = "auto"
+
+
 class TrainingSpec(Value):
     """All that a training job needs; the same specification runs as a child process or in a cluster."""
 
@@ -618,6 +731,8 @@ class TrainingSpec(Value):
     holdout: float
     version: str
     timeout_s: float
+    segments: Segmenting | None = None
+    watch: Watch | None = None
 
 
 class TurnOpened(Event):

@@ -17,6 +17,7 @@ COMPUTED = {
         for kind in ("drift", "quality", "schema_drift", "reference_invalid")
         for end in ("opened", "closed")
     ),
+    ("everloop_drift/handlers.py", "_of_segments"): ("segment_drift_opened", "segment_drift_closed"),
 }
 """Names that are put together: by file and function, from the kinds of an episode or fault and its ends."""
 PASSED_ON = "_alert"

@@ -25,6 +25,8 @@ from tests.simulation.window_stream import (
     GRACE,
     HORIZON,
     HOUR,
+    MOST,
+    PROFILE,
     START,
     Stream,
     arms,
@@ -169,6 +171,23 @@ def compare_inputs(arm: ArmWindow, rows: pd.DataFrame, score: str) -> None:
         assert (column.current.missing, column.current.malformed) == (values["missing"], values["malformed"])
     assert arm.score is not None
     assert list(arm.score.current.counts) == score_counts(rows[score])
+    compare_segments(arm, plain if arm.arm == "champion" else plain[:0])
+
+
+def compare_segments(arm: ArmWindow, plain: pd.DataFrame) -> None:
+    """By value of w; each row of the champion is in one of them."""
+    named = PROFILE.segments[0].values  # noqa: PD011 -- no frame of pandas
+    assert len(named) == MOST
+    parts = {name: plain[plain["w"] == name] for name in named} | {None: plain[~plain["w"].isin(named)]}
+    assert [one.value for one in arm.segments] == [name for name, rows in parts.items() if len(rows)]
+    for one in arm.segments:
+        rows = parts[one.value]
+        assert one.rows == len(rows)
+        for column, side in zip(arm.columns, one.columns, strict=True):
+            values = column_counts(rows[column.name], column.kind)
+            assert list(side.current.counts) == values["counts"]
+            assert side.current.missing == values["missing"] + values["malformed"]
+        assert list(one.score.current.counts) == score_counts(rows["score"])
 
 
 def compare_outcomes(arm: ArmWindow, rows: pd.DataFrame, score: str) -> None:

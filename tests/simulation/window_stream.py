@@ -34,6 +34,7 @@ from everloop.events import (
 )
 from everloop.loop import Loop
 from everloop.profile import Profile, build_profile
+from everloop.profile.segments import Given, with_segments
 from everloop.runtime.log import Message, Place
 from everloop.runtime.memory import MemoryClient
 
@@ -45,6 +46,8 @@ MODELS: Final = ("alpha", "beta")
 VERSIONS: Final = ("1", "2")
 HOURS: Final = 7
 FEATURES: Final = ("n", "w")
+MOST: Final = 2
+"""Values of w that have a segment of their own."""
 
 
 class Row(NamedTuple):
@@ -68,7 +71,10 @@ def profile() -> Profile:
     """The reference of every version."""
     rng = np.random.default_rng(7)
     columns = {"n": rng.normal(size=2000), "w": rng.choice(["a", "b", "c"], 2000).tolist()}
-    return build_profile(columns, scores=rng.random(2000))
+    scores = rng.random(2000)
+    made = build_profile(columns, scores=scores)
+    by = {"w": columns["w"]}
+    return with_segments(made, MOST, Given(by, columns), Given(by, {"score": scores}))
 
 
 PROFILE: Final = profile()

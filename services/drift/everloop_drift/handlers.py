@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from everloop import topics
 from everloop.events import AlertRaised, Episode, Event, ReportFailed, ReportStarted, Severity, WindowJudged
 from everloop.runtime.room import Decider, Projection
-from everloop_drift.domain import judging, reporting
+from everloop_drift.domain import judging, reporting, segments
 
 HEARS = (topics.WINDOWS,)
 FACTS: tuple[topics.Topic, ...] = ()
@@ -34,7 +34,10 @@ ENDS = frozenset({Episode.OPENED, Episode.CLOSED})
 
 
 def announce(state: judging.State, event: Event) -> Sequence[AlertRaised]:
-    """An episode is one alert when it opens and one when it closes, not one per window; so is a fault."""
+    """An episode is one alert when it opens and one when it closes, not one per window; so is a fault.
+
+    Episodes of segments that open, or close, with one window are one alert together.
+    """
     del state
     if not isinstance(event, WindowJudged):
         return ()
@@ -47,7 +50,7 @@ def announce(state: judging.State, event: Event) -> Sequence[AlertRaised]:
             window_start=event.start, window_end=event.end,
         )
         for kind, stage, severity in _news(event)
-    )  # fmt: skip
+    ) + tuple(_of_segments(event))  # fmt: skip
 
 
 def _news(event: WindowJudged) -> Iterator[tuple[str, Episode, Severity]]:
@@ -57,6 +60,20 @@ def _news(event: WindowJudged) -> Iterator[tuple[str, Episode, Severity]]:
     for fault in event.faults:
         if fault.stage in ENDS:
             yield fault.kind, fault.stage, "error"
+
+
+def _of_segments(event: WindowJudged) -> Iterator[AlertRaised]:
+    severities: tuple[tuple[Episode, Severity], ...] = ((Episode.OPENED, "warning"), (Episode.CLOSED, "info"))
+    for stage, severity in severities:
+        found = [one for one in event.segments if one.episode is stage]
+        most = segments.worst(found)
+        if most is not None:
+            yield AlertRaised.about(
+                event, "drift", name=f"segment_drift_{stage}", severity=severity,
+                summary=f"{event.model} version {event.version}: drift of {segments.described(most)} {stage}"
+                + (f", and of {len(found) - 1} more segments" if len(found) > 1 else ""),
+                window_start=event.start, window_end=event.end, segments=len(found),
+            )  # fmt: skip
 
 
 PROJECTIONS: Mapping[type[Event], Projection[judging.State]] = {WindowJudged: announce}

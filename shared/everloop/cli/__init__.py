@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 COMMANDS = (
-    "demo", "local", "apply", "bootstrap", "replay", "train", "why", "events", "windows", "reports", "cycles", "books",
+    "demo", "local", "apply", "bootstrap", "replay", "train", "why", "events", "windows", "drift", "reports", "cycles",
+    "books",
 )  # fmt: skip
 """Modules of this package with `register(app)`, in the order of the help; one that is not installed is left out."""
 

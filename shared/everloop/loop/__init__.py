@@ -21,6 +21,7 @@ from everloop.loop.watching import (
     Labels,
     Limit,
     Quality,
+    Segments,
     Test,
     Windows,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Owner",
     "Quality",
     "Rollout",
+    "Segments",
     "Strategy",
     "Task",
     "Test",

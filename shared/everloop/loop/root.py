@@ -49,6 +49,18 @@ class Loop(Part):
                     raise RuleError(rule="is no feature", fix="leave the id, time and label columns out", at=(name,))
         return features
 
+    @field_validator("windows")
+    @classmethod
+    def _segments_of_rows(cls, windows: Windows, info: ValidationInfo) -> Windows:
+        columns = info.data.get("columns")
+        for place, name in enumerate(windows.segments.columns if windows.segments else ()):
+            if columns and name in (columns.label, columns.id, columns.time):
+                raise RuleError(
+                    rule="has no segments", fix="leave the id, time and label columns out",
+                    at=("segments", "columns", place),
+                )  # fmt: skip
+        return windows
+
     @field_validator("gate")
     @classmethod
     def _suits_task(cls, gate: Gate, info: ValidationInfo) -> Gate:

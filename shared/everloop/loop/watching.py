@@ -47,6 +47,26 @@ class Columns(Part):
         return self
 
 
+class Segments(Part):
+    """Parts of the rows that are watched by themselves: one for each value of each column."""
+
+    columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4, json_schema_extra={"uniqueItems": True})] = (
+        Field(description="Columns of the rows, features or not, at most 4; each by itself, not crossed.")
+    )
+    most: Annotated[int, Strict(), Field(ge=1, le=100)] = standard(
+        20,
+        description="Values of a column that have a segment of their own, the most frequent ones of the reference; all "
+        "else is one segment, `other`. At most 100.",
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _once(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(columns)) < len(columns):
+            raise RuleError(rule="names a column twice", fix="name each column once")
+        return columns
+
+
 class Windows(Part):
     """How the stream is cut into windows of event time."""
 
@@ -78,6 +98,11 @@ class Windows(Part):
         value=False,
         description="With `rows`: at each boundary look at the newest slices that have so many rows together, instead "
         "of starting anew after each window.",
+    )
+    segments: Segments | None = Field(
+        default=None,
+        description="Judge parts of the rows by themselves, too, from the next version on: a version's reference says "
+        "which segments there are. Default: none.",
     )
 
     @field_validator("size")
@@ -213,12 +238,28 @@ class Drift(Part):
     concept: Concept = standard({}, description="Detectors of concept drift on the errors of labelled rows.")
     false_alarms: FalseAlarms | None = Field(
         default=None,
-        description="Not supported yet, and refused: limits from a budget of false alarms, such as 1 per 30d.",
+        description="How many false alarms of inputs and scores are acceptable, such as 1 per 30d: limits are then "
+        "made from what the reference itself shows; of `default` and `score` only the tests are used, and `share` not. "
+        "Default: none, limits as written.",
+    )
+    season: Literal["auto", "none", "hour_of_day", "hour_of_week"] = standard(
+        "auto",
+        description="With which hours (UTC) of the reference a window is compared: the same hour of the day, or of the "
+        "week. auto: as the reference shows. Read when a version is trained; it holds for that version.",
     )
 
-    @field_validator("false_alarms")
-    @classmethod
-    def _not_yet(cls, rate: object) -> object:
-        if rate is not None:
-            raise RuleError(rule="is not supported yet", fix="remove drift.false_alarms and set drift.default.limit")
-        return rate
+    @model_validator(mode="after")
+    def _a_budget_has_no_columns(self) -> Self:
+        if self.false_alarms is not None and self.columns:
+            raise RuleError(
+                rule="cannot stand beside drift.columns",
+                fix="a budget makes the limit of every column: remove one of them",
+                at=("false_alarms",),
+            )
+        if self.false_alarms is not None and not (self.false_alarms.count and self.false_alarms.per):
+            raise RuleError(
+                rule="is no budget",
+                fix="write at least one alarm in a time above zero: 1 per 30d",
+                at=("false_alarms",),
+            )
+        return self

@@ -111,5 +111,5 @@ def _distance(shape: Shape, reference: ArrayLike, current: ArrayLike) -> Floats:
         return statistics.jensen_shannon(shape.grouped(reference), shape.grouped(current))
     if shape.test == "ks":
         return statistics.ks(reference, current).statistic
-    unit = shape.deviation if shape.deviation else math.nan
+    unit = shape.deviation or math.nan
     return statistics.wasserstein(np.asarray(shape.places), reference, current) / unit

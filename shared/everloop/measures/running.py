@@ -54,7 +54,7 @@ def of_column(numbers: Sequence[float], *, one_sided: bool, most: int = MOST) ->
     best = 0.0
     for span in SPANS:
         some = numbers[-span:]
-        if span > most or len(some) < min(span, len(numbers)) or not some:
+        if span > most or not some:
             break
         added = sum(some) / math.sqrt(len(some))
         best = max(best, added if one_sided else abs(added))

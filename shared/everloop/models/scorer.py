@@ -37,7 +37,13 @@ class Scorer:
 
     def probabilities(self, columns: Mapping[str, Sequence[object]]) -> NDArray[np.float64]:
         """Give the probability per class in the manifest's order, shape (rows, classes)."""
-        table = frame(columns, self.manifest.features)
+        return self._classify(frame(columns, self.manifest.features))
+
+    def outputs(self, table: NDArray[np.object_]) -> NDArray[np.float64]:
+        """What the model says of rows that `frame` has made: predictions (rows,), or probabilities (rows, classes)."""
+        return self._regress(table) if self.manifest.task == "regression" else self._classify(table)
+
+    def _classify(self, table: NDArray[np.object_]) -> NDArray[np.float64]:
         if not len(table):
             return np.empty((0, len(self.manifest.classes)))
         return np.asarray(self._estimator.predict_proba(table), dtype=np.float64)

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from everloop.loop import Test
 from everloop.measures import policy, running
 from everloop.measures.divergence import Shape, divergence, inverse_rows, noise_per_row
-from everloop.profile.cells import to_floats
 from everloop.profile.cut import Cuts, cut
 from everloop.profile.groups import column_groups
 from everloop.profile.places import places_of
-from everloop.profile.seasons import SLOTS
 from everloop.profile.sample import Counted, Sample, counted, slots_of
+from everloop.profile.seasons import SLOTS
 from everloop.profile.values import Calibration, ColumnProfile, Profile, Season
 
 Floats = NDArray[np.float64]
@@ -138,9 +137,7 @@ def _mean_without(sums: Floats, reference: Floats) -> Floats:
     return np.asarray(sums / np.where(rows > 0, rows, np.nan))
 
 
-def _season(
-    profile: Profile, counts: dict[str, Counted], cuts: Cuts, rules: Rules
-) -> tuple[Season | None, str]:
+def _season(profile: Profile, counts: dict[str, Counted], cuts: Cuts, rules: Rules) -> tuple[Season | None, str]:
     """Which season, and why: what the loop file says, or what the windows show."""
     if rules.season != "auto":
         wanted = None if rules.season == "none" else rules.season
@@ -176,9 +173,7 @@ def _shows(
     return bool(gains.mean() > SIGNS * error and near.mean() <= wide.mean() / 2)
 
 
-def _excess(
-    profile: Profile, counts: dict[str, Counted], cuts: Cuts, test: Test, season: Season | None
-) -> Floats:
+def _excess(profile: Profile, counts: dict[str, Counted], cuts: Cuts, test: Test, season: Season | None) -> Floats:
     """Per window the divergences beyond their noise, in units of noise per row, added up over columns."""
     total = np.zeros(len(cuts.ranges))
     for column in profile.columns:
@@ -193,7 +188,9 @@ def _excess(
 
 def _calibration(columns: Sequence[Column], cuts: Cuts, rules: Rules) -> Calibration:
     strongest = np.nan_to_num(np.stack([one.standardised for one in columns])).max(axis=0)
-    sums = running.strongest(np.stack([one.numbers for one in columns], axis=1), np.array([c.one_sided for c in columns]))
+    sums = running.strongest(
+        np.stack([one.numbers for one in columns], axis=1), np.array([c.one_sided for c in columns])
+    )
     scale, running_scale = (max(float(np.quantile(one, USUAL)), 1e-9) for one in (strongest, sums))
     found = combined(strongest, sums, scale, running_scale)
     return Calibration(

@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from everloop.profile.cells import FIRST_BIN, MALFORMED, MISSING, NONFINITE, Values, category, listed, to_floats
+from everloop.profile.cells import (
+    FIRST_BIN,
+    MALFORMED,
+    MISSING,
+    NONFINITE,
+    Values,
+    category,
+    listed,
+    to_float,
+    to_floats,
+)
 from everloop.profile.cut import Cuts
 from everloop.profile.seasons import LOST, SLOTS, Slots, pack, slot_of
 from everloop.profile.values import ColumnProfile, Season, SlotCounts
@@ -73,7 +83,7 @@ def counted(column: ColumnProfile, values: Values, sample: Sample, cuts: Cuts) -
     inner = _table(slices[inside], places[inside], cuts.slices, bins)
     moved = deviations[known]
     sums, inner_sums = (
-        np.bincount(slices[some], weights=moved[some], minlength=cuts.slices)
+        np.bincount(slices[some], weights=moved[some], minlength=cuts.slices).astype(np.float64)
         for some in (np.ones(len(slices), dtype=bool), inside)
     )
     return Counted(
@@ -111,11 +121,13 @@ def cells_of(column: ColumnProfile, values: Values) -> tuple[Ints, Floats]:
         cells = np.array([one if isinstance(one, int) else index.get(one, other) for one in named], dtype=np.int64)
         return cells, np.full(len(cells), np.nan)
     numbers, malformed = to_floats(values)
-    if malformed:
-        raise ValueError(column.name)
+    wrong = [place for place, item in enumerate(listed(values) or []) if to_float(item) is None] if malformed else []
+    if wrong:
+        numbers = np.insert(numbers, np.array(wrong) - np.arange(len(wrong)), np.nan)
     finite = np.isfinite(numbers)
     cells = np.where(np.isnan(numbers), MISSING, NONFINITE)
     cells[finite] = FIRST_BIN + np.searchsorted(np.asarray(column.edges), numbers[finite], side="right")
+    cells[wrong] = MALFORMED
     with np.errstate(over="ignore", invalid="ignore"):
         return cells, (numbers - (column.mean or 0.0)) / (column.deviation or np.nan)
 
@@ -129,5 +141,3 @@ def _by_slot(per_slice: Floats, cuts: Cuts, season: Season) -> Floats:
     found = np.zeros((SLOTS[season], per_slice.shape[1]))
     np.add.at(found, cuts.slot_of_slices(season), per_slice)
     return found
-
-

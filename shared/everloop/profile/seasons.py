@@ -61,9 +61,7 @@ def slots_between(start: int, end: int, season: Season) -> list[int]:
 def pack(slots: Slots) -> SlotCounts:
     """As a profile carries it: 32-bit numbers, little-endian, deflated, in base64."""
     data = zlib.compress(slots.counts.astype("<u4").tobytes(), 9)
-    return SlotCounts(
-        counts=base64.b64encode(data).decode(), mean=_said(slots.mean), deviation=_said(slots.deviation)
-    )
+    return SlotCounts(counts=base64.b64encode(data).decode(), mean=_said(slots.mean), deviation=_said(slots.deviation))
 
 
 def unpack(column: ColumnProfile, season: Season) -> Slots | None:

@@ -34,7 +34,8 @@ class ColumnProfile(_Value):
     reference value and the last lies just above the largest, so the outermost bins hold what the reference never had. A
     categorical column has a bin per category, most frequent first, and `other` last. `blocks` are the same counts
     per contiguous stretch of time, oldest first. `mean` and `deviation` (population) are of the finite values of a
-    numeric column, None where there are none. `slots` are counts by hour where the profile has a season.
+    numeric column, None where there are none. `importance` is the column's share of what the model's worth loses when
+    columns are shuffled; None where that was not measured. `slots` are counts by hour where the profile has a season.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ColumnProfile(_Value):
     deviation: Annotated[Finite, Field(ge=0)] | None = None
     blocks: tuple[tuple[Count, ...], ...] = ()
     slots: SlotCounts | None = None
+    importance: Annotated[Finite, Field(ge=0)] | None = None
 
     @property
     def present(self) -> int:
@@ -112,6 +114,31 @@ class QualityProfile(_Value):
     positives: Count
 
 
+class Segmentation(_Value):
+    """The reference split by the values of one column: a segment per value, most frequent first, and `other` last.
+
+    `rows` are those of each segment. Packed (see `everloop.profile.segments`), shapes: `counts` (segments, bins of all
+    columns in the profile's order, then of the scores); `lost` (segments, columns + 1), rows in no bin; `moments`
+    (segments, columns + 1, 2), mean and deviation of finite values, NaN where there are none.
+    """
+
+    column: str
+    kind: Literal["numeric", "categorical"]
+    values: Annotated[tuple[str, ...], Field(max_length=100)]
+    rows: tuple[Count, ...]
+    counts: str
+    lost: str
+    moments: str
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        """One more than the values, which differ."""
+        if len(self.rows) != len(self.values) + 1 or len(set(self.values)) != len(self.values):
+            message = f"segments of {self.column!r}: values must differ, and rows be one more than them"
+            raise ValueError(message)
+        return self
+
+
 class Profile(_Value):
     """The whole reference: `rows` rows of inputs, the scores of the holdout, and its quality.
 
@@ -128,6 +155,7 @@ class Profile(_Value):
     season: Season | None = None
     season_why: str = ""
     calibration: Calibration | None = None
+    segments: tuple[Segmentation, ...] = ()
 
     @model_validator(mode="after")
     def _names(self) -> Self:

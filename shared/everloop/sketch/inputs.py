@@ -5,7 +5,6 @@ Integers only, so that merging is associative and commutative to the bit. Bad da
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,6 +16,7 @@ from everloop.profile.cells import ABSENT, MALFORMED, MISSING, NONFINITE
 from everloop.sketch.layout import LOST
 from everloop.sketch.numbers import packed
 from everloop.sketch.reading import integers
+from everloop.sketch.segments import Marks, Segments
 
 if TYPE_CHECKING:
     from everloop.sketch.layout import Layout
@@ -35,11 +35,13 @@ _INT32: Final = np.iinfo(np.int32).max
 class Prepared(NamedTuple):
     """Rows on their way into a sketch. Shapes: `block` (numeric + 1, rows), or (1, rows) of a shadow; `codes` (any,).
 
-    The last of the block are the scores; NaN is no value. `codes` are cells, in no order; None: a shadow.
+    The last of the block are the scores; NaN is no value. `codes` are cells, in no order; None: a shadow. `marks` say
+    which segments the rows belong to, where that is counted.
     """
 
     block: NDArray[np.float64]
     codes: NDArray[np.uint32] | None
+    marks: Marks | None = None
 
     @staticmethod
     def joined(parts: Sequence[Prepared]) -> Prepared:
@@ -48,21 +50,24 @@ class Prepared(NamedTuple):
             return parts[0]
         codes = [part.codes for part in parts if part.codes is not None]
         return Prepared(
-            np.concatenate([part.block for part in parts], axis=1), np.concatenate(codes) if codes else None
-        )
+            np.concatenate([part.block for part in parts], axis=1), np.concatenate(codes) if codes else None,
+            Marks.joined([part.marks for part in parts if part.marks is not None]),
+        )  # fmt: skip
 
 
 class Inputs:
     """Counts that grow in place. Columns stand in the order of the layout: numeric, score, categorical.
 
     Shapes: `cells` (layout.cells,), `lost` (4, columns), `first` (numeric + 1,): steps from the reference's mean,
-    summed; `second` (2, numeric + 1): their squares, summed, in 32 low bits and the rest.
+    summed; `second` (2, numeric + 1): their squares, summed, in 32 low bits and the rest. `segments` are the same rows
+    counted by the values of declared columns, where that was asked for.
     """
 
-    __slots__ = ("cells", "first", "layout", "lost", "rows", "second")
+    __slots__ = ("cells", "first", "layout", "lost", "rows", "second", "segments")
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, segmented: bool = False) -> None:
         """Nothing has been counted."""
+        self.segments = Segments(layout) if segmented else None
         numbers = len(layout.numeric) + 1
         self.layout = layout
         self.rows = 0
@@ -94,14 +99,19 @@ class Inputs:
         for place, count in malformed.items():  # they stand as NaN, and will be counted as missing
             self.lost[MALFORMED, first + place] += count
             self.lost[MISSING, first + place] -= count
-        return Prepared(block, codes)
+        marks = None if self.segments is None or features is None else self.segments.mark(features, rows, codes)
+        return Prepared(block, codes, marks)
 
     def count(self, prepared: Prepared) -> None:
         """Count what was prepared, by this or by another one of the same layout."""
         last, block = len(self.layout.numeric) + 1, prepared.block
+        marks = None if self.segments is None else prepared.marks
         with np.errstate(over="ignore"):
             for start in range(0, block.shape[1], MOST_ROWS):
-                self._bin(block[:, start : start + MOST_ROWS], last - len(block), last)
+                part = slice(start, start + MOST_ROWS)
+                self._bin(block[:, part], last - len(block), last, None if marks is None else marks.numbers[:, part])
+        if self.segments is not None and marks is not None:
+            self.segments.add(marks)
         if prepared.codes is not None:
             cells = self.layout.cells
             found = np.bincount(prepared.codes, minlength=cells + self.lost.size)
@@ -118,13 +128,17 @@ class Inputs:
         self.lost += other.lost
         self.first += other.first
         self.second += other.second
+        if other.segments is not None:
+            self.segments = self.segments or Segments(self.layout)
+            self.segments.merge(other.segments)
 
     def to_plain(self) -> dict[str, object]:
         """Give JSON values and integer arrays (`orjson.OPT_SERIALIZE_NUMPY`); equal counts have equal bytes."""
         low = self.second[0] & _LOW
+        more = {} if self.segments is None else {"segments": self.segments.to_plain()}
         return {
             "rows": self.rows, "cells": self.cells, "lost": self.lost.ravel(), "first": self.first,
-            "second": np.concatenate([low, self.second[1] + (self.second[0] >> 32)]),
+            "second": np.concatenate([low, self.second[1] + (self.second[0] >> 32)]), **more,
         }  # fmt: skip
 
     @classmethod
@@ -141,6 +155,8 @@ class Inputs:
             made.lost += integers(plain["lost"], made.lost.size).reshape(made.lost.shape)
             made.first += integers(plain["first"], made.first.size)
             made.second += integers(plain["second"], made.second.size).reshape(made.second.shape)
+            if "segments" in plain:
+                made.segments = Segments.from_plain(layout, plain["segments"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidError("malformed", "a sketch is rows, cells, lost, first and second, in integers") from error
         return made
@@ -155,12 +171,8 @@ class Inputs:
         Each value is rounded to a step, `STEPS` of which are the reference's deviation, and cut off at `MOST_STEPS`:
         where none is cut off, the mean is within half a step of that of the values, the deviation within one step.
         """
-        count, per_step = int(self.counts(place).sum()), float(self.layout.per_step[place, 0])
-        if not (count and per_step):
-            return None
         first, second = int(self.first[place]), int(self.second[0, place]) + (int(self.second[1, place]) << 32)
-        spread = math.sqrt(count * second - first * first)
-        return float(self.layout.center[place, 0]) + first / count / per_step, spread / count / per_step
+        return self.layout.moments(place, int(self.counts(place).sum()), first, second)
 
     def _make_room(self, rows: int) -> None:
         """Count in 32 bits, half the memory, for as long as no count can overflow."""
@@ -177,7 +189,7 @@ class Inputs:
             parts.append(codes.encode(column, rows))
         return np.frombuffer(b"".join(parts), dtype=np.uint32)
 
-    def _bin(self, block: Block, first: int, last: int) -> None:
+    def _bin(self, block: Block, first: int, last: int, numbers: NDArray[np.uint32] | None) -> None:
         layout = self.layout
         finite = np.isfinite(block)
         whole = bool(finite.all())
@@ -190,9 +202,11 @@ class Inputs:
         if not whole:
             places[~finite] = layout.cells
         self.cells += np.bincount(places.ravel(), minlength=layout.cells + 1)[: layout.cells]
-        self._sum(block, None if whole else finite, first, last)
+        steps = self._sum(block, None if whole else finite, first, last)
+        if self.segments is not None and numbers is not None:
+            self.segments.bin(places, steps, numbers)
 
-    def _sum(self, block: Block, finite: NDArray[np.bool_] | None, first: int, last: int) -> None:
+    def _sum(self, block: Block, finite: NDArray[np.bool_] | None, first: int, last: int) -> Block:
         steps = block - self.layout.center[first:last]
         steps *= self.layout.per_step[first:last]
         np.minimum(steps, MOST_STEPS, out=steps)
@@ -204,3 +218,4 @@ class Inputs:
         squares = np.einsum("ij,ij->i", steps, steps).astype(np.int64)
         self.second[0, first:last] += squares & _LOW
         self.second[1, first:last] += squares >> 32
+        return steps

@@ -11,6 +11,7 @@ import numpy as np
 
 from everloop.sketch.grid import Grid
 from everloop.sketch.kinds import EXPECTED, is_retyped
+from everloop.sketch.splits import Split, splits_of
 from everloop.sketch.texts import Codes
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Layout:
 
     `grid` has the numeric columns and, as its last, the score; `codes` gives the cell of every value of each
     categorical column. `cells` is how many bins there are; the cells of what is in none follow, `LOST` per column.
-    `scale` is the deviation of the reference's scores. Shapes: `center`, `per_step` (numeric + 1, 1).
+    `scale` is the deviation of the reference's scores. Shapes: `center`, `per_step` (numeric + 1, 1). `splits` are the
+    columns whose values rows are also counted by, `beside` those of them that the model does not use.
     """
 
     numeric: tuple[str, ...]
@@ -60,6 +62,8 @@ class Layout:
     per_step: NDArray[np.float64]
     cells: int
     scale: float
+    splits: tuple[Split, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, profile: Profile) -> Layout:
@@ -88,6 +92,8 @@ class Layout:
             per_step=np.array([[per_step] for _, per_step in moments]),
             cells=cells,
             scale=profile.score.deviation or 1.0,
+            splits=splits_of(profile.segments),
+            beside=tuple(one.column for one in profile.segments if one.column not in names_of_all),
         )
 
     @property
@@ -102,6 +108,14 @@ class Layout:
             return slice(bounds[place], bounds[place + 1])
         codes = self.codes[place - numbers]
         return slice(codes.first, codes.other + 1)
+
+    def moments(self, place: int, count: int, first: int, second: int) -> tuple[float, float] | None:
+        """Mean and population deviation of `count` values from the sums of their steps and of the squares of these."""
+        per_step = float(self.per_step[place, 0])
+        if not (count and per_step):
+            return None
+        spread = math.sqrt(count * second - first * first)
+        return float(self.center[place, 0]) + first / count / per_step, spread / count / per_step
 
     def place(self, name: str) -> int:
         """The place of a feature. `KeyError` for what the profile does not have."""

@@ -18,7 +18,7 @@ from tests.unit.cli.turns import refusal
 
 READING = (
     ["events"], ["alerts"], ["why", "fraud/1"], ["windows", "fraud"], ["traffic", "fraud"], ["train", "fraud"],
-    ["books"], ["cycles", "fraud"], ["reports", "fraud"],
+    ["books"], ["cycles", "fraud"], ["reports", "fraud"], ["drift", "fraud"],
 )  # fmt: skip
 HEAVY = {
     "evidently", "faust", "httpx", "kafka", "mlflow", "numpy", "orjson", "pandas", "psutil", "pyarrow", "rich",
@@ -54,7 +54,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["apply", "train", "why", "events", "windows", "status", "books", "cycles", "reports"]
+    "command", ["apply", "train", "why", "events", "windows", "status", "books", "cycles", "reports", "drift"]
 )
 def test_help_of_a_command_loads_no_more_than_typer_does(command: str) -> None:
     assert loaded(command, "--help") & HEAVY == set()
@@ -64,14 +64,14 @@ def test_help_names_every_command() -> None:
     said = run("--help").stdout
     for name in (
         "up", "down", "status", "apply", "validate", "train", "why", "events", "alerts", "windows", "traffic", "books",
-        "cycles",
+        "cycles", "drift",
     ):  # fmt: skip  # fmt: skip
         assert f"  {name} " in said
 
 
 def test_every_read_command_has_json_and_a_broker() -> None:
     commands = typer.main.get_command(build())
-    for name in ("apply", "why", "events", "alerts", "windows", "traffic", "books", "cycles"):
+    for name in ("apply", "why", "events", "alerts", "windows", "drift", "traffic", "books", "cycles"):
         options = {word for one in commands.commands[name].params for word in one.opts}  # type: ignore[attr-defined]  # a group
         assert {"--json", "--broker", "--var"} <= options
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from everloop.docs.text import page, table
-from everloop_drift.domain import concept, faults
+from everloop.profile.segments import COLUMN_CELLS, MOST_CELLS, MOST_NUMBERS
+from everloop_drift.domain import changes, concept, cuts, faults, ranking, segments
 from everloop_drift.domain.measures import CATEGORICAL, NUMERIC, POSITIVE, SHARED
 from tests.docs.pages import ROOT
 from tests.unit.drift import reports_page
@@ -32,7 +33,7 @@ Measuring and deciding are two steps. **Everything below is measured in every wi
 the loop file choose what decides, and that stands in `measures`, with its limit, to the last bit. Measures are pure
 functions of the window record, in [`domain/`](../services/drift/everloop_drift/domain): `statistics` (formulas),
 `measures` (columns), `limits` (what is drift), `realised` and [`everloop.quality`](../shared/everloop/quality.py)
-(labels), `concept` (detectors), `faults`, `episodes`, `judging`."""
+(labels), `concept` (detectors), `ranking`, `changes` and `cuts`, `faults`, `episodes`, `judging`."""
 
 MEASURES: Final[Mapping[str, tuple[str, str]]] = {
     "psi": (
@@ -94,6 +95,34 @@ VERDICTS: Final = table(
     ),
 )  # fmt: skip
 
+SEGMENTS: Final = f"""\
+With `windows.segments: {{columns: [country], most: 20}}` the champion's rows are also judged value by value: a segment
+is one value of one declared column. The `most` most frequent values of the reference have one each; everything else,
+unseen and missing values too, is `other` (null in records). The trainer fixes the segments with each version, so a
+change of the loop file holds from the next version on. A column need not be a feature, if the rows that the version
+was trained on had it. A column of numbers has segments where the reference has at most {MOST_NUMBERS} different ones,
+and none otherwise. All segments together have at most {MOST_CELLS:,} bins (a column counts as {COLUMN_CELLS} more, for
+its record): where there would be more, the smallest segments fall into `other`, and where there is no room at all,
+there are none.
+
+A segment is judged by the window's own rule (limits, `drift.share`, scores) when it has `windows.min_rows` rows, and
+{segments.REFERENCE_ROWS} in its own reference; so are its scores, by those of the holdout. Groups are joined until
+each has {segments.GROUP_ROWS} reference rows. The declared column is left out within its own values. The correction
+for their number: a limit that is a p-value is divided by the number of segments judged (Bonferroni); a distance must
+reach its limit, and differ by more than chance: chi-square on the same groups at {segments.NOISE:.0%}, divided by
+segments and columns. For PSI that is a limit which grows as rows get fewer, since PSI times nm / (n + m) is about that
+chi-square (Yurdakul 2018).
+
+Simulated windows without a change in which any of 20 segments has drifted, with three columns and scores, 500 rows
+against 100 of the reference, 800 windows (in brackets: one segment alone, 16,000 windows): psi 0.8 % (0.3 %),
+wasserstein 1.1 % (0.9 %), ks 2.9 % (2.9 %), chi_square at its limit of 0.05 25 % (21 %).
+
+A segment has an episode of its own, by `drift.confirm`, in windows that are stable as a whole while the model has no
+episode: when the whole has drifted, `segments` says where, and its episode is the one alert. An open one waits while
+its segment has too few rows. Episodes of segments that open or close with the same window are one alert,
+`segment_drift_opened` or `segment_drift_closed`, and it names the worst. They wake no trainer. Quality is not judged
+by segment: rows of outcomes carry no features."""
+
 QUALITY: Final = """\
 A window of outcomes closes at `labels.horizon`. Each metric stands in `quality` with its two-sided interval at 95 %,
 its standard error, the rows that it stands on, and the reference's value, which the trainer measures on the holdout by
@@ -154,6 +183,58 @@ of chi-square uniform, PSI is its noise on the average, and every interval cover
 (that of the calibration error more often); detectors are quiet at error rates from 1 to 30 %, with even traffic and
 with nights of a fiftieth of the day's rows, and power grows with the effect."""
 
+RANKED: Final = f"""\
+`ranking` has the columns of a compared window in order of drift × importance, at most {ranking.MOST_RANKED}. It decides
+nothing. `everloop drift MODEL` shows it, with a histogram of each column and the episodes; `--html FILE` writes a page.
+
+*Drift* is the Jensen-Shannon distance, which is on one scale (0 to 1) for numbers and categories, after what chance
+alone makes of it: the root of jensen_shannon² − psi_noise / (8 ln 2), 0 below. A change of the missing rate counts
+where it is larger, and against a constant the share of rows elsewhere. *Importance* is permutation importance (Breiman
+2001), by scikit-learn's definition: how much of the primary metric is lost when the column is shuffled, on at most
+2,000 rows of the holdout (as many of both classes as there are), as a share of the sum over columns. Columns that say
+the same share it out. The trainer measures it and the profile carries it; with more than about 800 columns, or a model
+that takes a minute for it, it is not measured, and all columns count the same. `p_adjusted` is the p-value of ks
+(numbers) or chi_square (categories) for all columns together (Benjamini and Hochberg 1995)."""
+
+BEGAN: Final = f"""\
+Every window of an open episode says in `change` when it began: `at` most likely, with 95 % confidence from `earliest`
+to `latest`, and `first_bad`, the start of the first window that had drifted. What is looked at are figures since the
+last episode closed: of inputs one per window, the root mean square of the drift of its columns beside that of the
+scores (at most {changes.MOST_BEFORE} windows from before and as many of the episode); of quality the stream of errors.
+The change is a step, or a slope of {cuts.SLOPES[1]} to {cuts.SLOPES[-1]} figures, where least squares puts it (Hinkley
+1970, 1971); it begins not after the first bad window, and in the middle of one as well. The interval has the begin of
+every change that a likelihood ratio does not tell from the best (Siegmund 1988). The limit of that ratio is simulated,
+{cuts.RUNS} times, with the size of the change and the noise that were seen, autocorrelation included, from a seed that
+is made of the episode's id. With fewer than {cuts.LEAST} figures the interval is all that was seen.
+
+`change_at`, which the trainer goes by, stays the first bad window, or what a detector says."""
+
+COVERAGE: Final = table(
+    ("stream", "runs", "held the begin", "median width"),
+    (
+        ("inputs, one of three columns moves by 0.6 deviations, 20 windows before, 4 after", "200", "94.0 %",
+         "2.0 windows"),
+        ("the same by 0.8", "200", "97.5 %", "1.0 windows"),
+        ("the same by 1.2", "200", "98.0 %", "0.5 windows"),
+        ("by 1.2 on a daily cycle of 0.2, 48 before, 6 after", "100", "98.0 %", "0.5 windows"),
+        ("by 1.2 in the course of 4 windows, 20 before, 4 after", "150", "96.7 %", "1.25 windows"),
+        ("by 1.2 in the course of 12 windows, 20 before, 4 after", "150", "97.3 %", "1.25 windows"),
+        ("the same, when the episode opens", "150", "89.3 %", "3.5 windows"),
+        ("quality, roc_auc from 0.96 to 0.64, 12 before, 4 after", "100", "99.0 %", "0.25 windows"),
+        ("figures, a step of 3 deviations, 24 before, 6 after", "200", "98.0 %", "6.4 windows"),
+        ("figures, a step of 5 deviations, 24 before, 6 after", "200", "98.5 %", "3.0 windows"),
+        ("the same with neighbours correlated by 0.6, 60 before, 12 after", "200", "97.5 %", "3.9 windows"),
+        ("a step of 5 that brings three times the noise, 60 before, 3 after", "100", "89.0 %", "3.0 windows"),
+        ("windows that overlap to three quarters, a step of 4, 60 before, 20 after", "100", "92.0 %", "5.0 steps"),
+    ),
+)  # fmt: skip
+COVERED: Final = """\
+How often the interval holds the true begin, which lies anywhere within a window, by simulation through the whole judge
+and of figures alone:"""
+COVERED_NOTE: Final = """\
+Where it promises a little too much: a slow slope that has only just been found, a change that brings far more noise and
+is known from a few windows, windows that overlap."""
+
 ROW: Final = re.compile(r"^\| `(.+?)` \| (.+?) \| .+ \| (\S+) \|$", re.MULTILINE)
 
 
@@ -190,9 +271,11 @@ def drift_page(seen: Mapping[tuple[str, str], str]) -> str:
     )  # fmt: skip
     return page(
         "Drift", INTRODUCTION, "## Columns and scores", figures, "## Verdicts", LIMITS, VERDICTS, FAULTS,
+        "## Segments", SEGMENTS,
         "## Quality on labels", QUALITY, METRICS, MULTICLASS, "## Concept drift", CONCEPT, DETECTORS,
         "## Full reports", reports_page.REPORTS, reports_page.NUMBERS, reports_page.PROMISED, reports_page.POWER,
         reports_page.COST,
+        "## Which columns", RANKED, "## When it began", BEGAN, COVERED, COVERAGE, COVERED_NOTE,
         "## Parity", PROVEN, parity, "## Simulation", SIMULATED,
     )  # fmt: skip
 

@@ -200,6 +200,13 @@ def test_a_live_rollout_defers_the_start_beyond_the_deadline() -> None:
 # -------------------------------------------------------------------------------------------------------- which rows
 
 
+def test_a_run_is_told_by_which_columns_the_reference_is_split() -> None:
+    windows = {"every": "1h", "segments": {"columns": ["country"], "most": 7}}
+    spec = a_running_journal(a_loop(windows=windows)).last(e.TrainingStarted).spec
+    assert spec.segments == e.Segmenting(columns=("country",), most=7)
+    assert a_running_journal().last(e.TrainingStarted).spec.segments is None
+
+
 @pytest.mark.parametrize(
     ("data", "start", "half_life"),
     [

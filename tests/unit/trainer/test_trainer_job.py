@@ -22,6 +22,7 @@ from everloop.dataset import load_rows
 from everloop.errors import InvalidError
 from everloop.events import FileRef, ModelVersionCreated, Snapshot, TrainingSpec
 from everloop.models import load
+from everloop.profile.segments import unpack
 from everloop_trainer.adapters import child_jobs, measures
 from everloop_trainer.adapters.job import REFERENCE_ROWS, train
 from everloop_trainer.settings import TrainerSettings
@@ -241,3 +242,20 @@ def test_the_child_process_does_the_same(tmp_path: Path) -> None:
     assert (end.ok, end.error) == (True, "")
     assert end.result["artifact"] == train(spec, store)["artifact"]
     assert "fit: " in (settings.jobs / "one" / "log").read_text()
+
+
+def test_the_reference_is_split_by_declared_columns_and_by_no_others() -> None:
+    store = MemoryStore()
+    asked = {"columns": ["country", "amount", "unknown"], "most": 1}
+    features = {"amount": "numeric", "noise": "numeric"}
+    version = created(a_spec(store, features=features, segments=asked), store)
+    (country,) = version.profile.segments
+    assert (country.column, country.kind, len(country.values)) == ("country", "categorical", 1)
+    assert version.profile.ignored == ("country",), "a column of segments need not be a feature"
+    assert sum(country.rows) == version.profile.rows
+    found = unpack(country, version.profile)
+    assert found.counts.sum(axis=1).tolist()[0] == 2 * country.rows[0] + found.counts[0, -100:].sum()
+    assert found.counts[:, -100:].sum() == version.holdout_rows
+    again = created(a_spec(store, features=features), store)
+    assert again.profile == version.profile.model_copy(update={"segments": ()})
+    assert again.artifact == version.artifact

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from everloop.events import ArmWindow, ColumnSide, ColumnWindow, SchemaSplit
-from everloop.profile import column_groups
+from everloop.profile import Season, column_groups
+from everloop.profile.seasons import side
 from everloop.sketch import Inputs, Labelled, Sums
-from everloop_drift.domain.cells import SHADOW, is_plain
+from everloop_drift.domain.cells import CHAMPION, SHADOW, is_plain
+from everloop_drift.domain.segmented import segment_windows
 
 if TYPE_CHECKING:
     from everloop.loop import Task
@@ -52,12 +54,18 @@ def _of_inputs(arm: str, version: str, cells: Cells, closing: Closing, reference
         arm=arm,
         version=version,
         rows=whole.rows,
-        columns=tuple(column_window(column, plain, layout.place(column.name)) for column in profile.columns if shown),
+        columns=tuple(
+            seasonal(column_window(column, plain, layout.place(column.name)), column, profile.season, closing)
+            for column in profile.columns if shown
+        ),
         splits=_splits(cells),
         score=column_window(profile.score, whole, len(layout.numeric)),
         buckets=_sums(cells, closing),
         task=task,
-    )
+        segments=segment_windows(profile, plain) if arm == CHAMPION else (),
+        season=profile.season if shown else None,
+        calibration=profile.calibration if arm == CHAMPION else None,
+    )  # fmt: skip
 
 
 def _of_outcomes(arm: str, version: str, cells: Cells, closing: Closing, reference: Reference, task: Task) -> ArmWindow:
@@ -94,7 +102,22 @@ def column_window(column: ColumnProfile, seen: Inputs, place: int) -> ColumnWind
         edges=column.edges,
         categories=column.categories,
         groups=column_groups(column),
+        importance=column.importance,
     )  # fmt: skip
+
+
+def seasonal(window: ColumnWindow, column: ColumnProfile, season: Season | None, closing: Closing) -> ColumnWindow:
+    """Compare with the hours that the window touches, where the profile has them; the whole stands beside it."""
+    start, end, _ = closing.bounds
+    found = None if season is None else side(column, season, start, end)
+    if found is None:
+        return window
+    missing, nonfinite, malformed = found.lost
+    near = ColumnSide(
+        counts=found.counts, missing=missing, nonfinite=nonfinite, malformed=malformed, mean=found.mean,
+        deviation=found.deviation,
+    )  # fmt: skip
+    return window.model_copy(update={"reference": near, "overall": window.reference})
 
 
 def _moments(column: ColumnProfile, seen: Inputs, place: int) -> tuple[float | None, float | None]:

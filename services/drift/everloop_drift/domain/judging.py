@@ -14,6 +14,8 @@ from typing import Final
 
 from everloop.events import (
     ArmWindow,
+    Budget,
+    ChangePoint,
     Detection,
     Episode,
     Event,
@@ -29,11 +31,14 @@ from everloop.events import (
 from everloop.facts import Facts
 from everloop.loop import Loop, primary
 from everloop.sketch import Labelled
-from everloop_drift.domain import concept, faults, realised
+from everloop_drift.domain import changes, concept, faults, realised
+from everloop_drift.domain.budget import BESIDE, Look, budgeted, follow_running
 from everloop_drift.domain.cells import CHAMPION
-from everloop_drift.domain.episodes import Track, follow, step
+from everloop_drift.domain.episodes import Step, Track, follow, step
 from everloop_drift.domain.limits import Rules, rows_needed, share_drifted
 from everloop_drift.domain.measures import measure, table
+from everloop_drift.domain.ranking import rank
+from everloop_drift.domain.segments import Tracks, Whole, follow_segments, say_segments
 
 ERRORS: Final = "errors"
 """The name of the measures that detectors make of the stream of errors."""
@@ -44,7 +49,9 @@ class State:
     """What is known of one model: the tracks of drift and of quality, open faults, and the stream of errors.
 
     `points` are the champion's errors since it became champion, or since its last episode of quality closed; bounded.
-    `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first.
+    `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first. The trails are
+    for saying when an episode began. `segments` are those that have drifted of late. `running` has the numbers of the
+    last windows that are added up against a budget of false alarms.
     """
 
     inputs: Track = field(default_factory=Track)
@@ -52,6 +59,10 @@ class State:
     faults: frozenset[str] = frozenset()
     points: tuple[concept.Point, ...] = ()
     heard: int = -1
+    inputs_trail: changes.Trail = field(default_factory=changes.Trail)
+    outcomes_trail: changes.Trail = field(default_factory=changes.Trail)
+    segments: Tracks = field(default_factory=dict)
+    running: tuple[Mapping[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,8 @@ class Finding:
     errors: tuple[concept.Point, ...] = ()
     detections: tuple[Detection, ...] = ()
     since: int | None = None
+    budget: Budget | None = None
+    running: Mapping[str, float] = field(default_factory=dict)
 
 
 def initial() -> State:
@@ -103,6 +116,9 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
         rows=arm.rows if arm else 0, figures=finding.figures, quality=finding.quality, coverage=finding.coverage,
         faults=faults.stages(state.faults, finding.verdict) if first else (), label_age=finding.label_age,
         errors=concept.as_series(finding.errors), detections=finding.detections, correlation_id=after.identity,
+        ranking=rank(arm.columns if arm else (), finding.figures), change=_change(state, cause, finding, after),
+        segments=say_segments(state.segments, cause, Whole(finding.verdict, after.stage, superseded), arm, loop),
+        season=arm.season if arm else None, budget=finding.budget, running=finding.running,
     )  # fmt: skip
 
 
@@ -112,12 +128,17 @@ def evolve(state: State, event: Event) -> State:
         return state
     if event.kind == "inputs":
         still = frozenset(fault.kind for fault in event.faults if fault.stage is not Episode.CLOSED)
-        return replace(state, inputs=follow(state.inputs, event), faults=still)
+        trail = changes.follow(_trail(state.inputs_trail, state.inputs, event.version), event)
+        segments = follow_segments(state.segments, event) if state.inputs.version in {None, event.version} else {}
+        inputs = follow(state.inputs, event)
+        sums = follow_running(_running(state, event.version), event)
+        return replace(state, inputs=inputs, faults=still, inputs_trail=trail, segments=segments, running=sums)
     points, heard = _stream(state, event.version)
     fresh = concept.as_points(event.errors)
     points = () if event.episode is Episode.CLOSED else concept.kept(points, fresh)
     heard = fresh[-1][0] if fresh else heard
-    return replace(state, outcomes=follow(state.outcomes, event), points=points, heard=heard)
+    trail = changes.follow(_trail(state.outcomes_trail, state.outcomes, event.version), event)
+    return replace(state, outcomes=follow(state.outcomes, event), points=points, heard=heard, outcomes_trail=trail)
 
 
 def champion(arms: Sequence[ArmWindow], known: str | None) -> ArmWindow | None:
@@ -130,11 +151,12 @@ def judge(state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop)
     """Measure a window and compare with the limits; episodes are not its business."""
     if arm is None or not arm.rows:
         return _too_few(0, rows_needed(loop))
-    return _inputs(state.inputs, arm, loop) if window.kind == "inputs" else _outcomes(state, window, arm, loop)
+    return _inputs(state, arm, loop) if window.kind == "inputs" else _outcomes(state, window, arm, loop)
 
 
-def _inputs(track: Track, arm: ArmWindow, loop: Loop) -> Finding:
+def _inputs(state: State, arm: ArmWindow, loop: Loop) -> Finding:
     """What cannot be compared comes first: it is so with few rows, and right after a promotion, as well."""
+    track = state.inputs
     rows, needed = faults.conforming(arm), rows_needed(loop)
     invalid = faults.reference_invalid(arm)
     comparable = rows >= needed and invalid is None
@@ -150,7 +172,25 @@ def _inputs(track: Track, arm: ArmWindow, loop: Loop) -> Finding:
     if warming := _warming(track, arm, needed):
         return Finding("reference_warming", warming, figures=figures)
     rules = Rules.of(loop)
-    return replace(_by_limits(rules.hold(measured), rules.hold_score(scores), arm, loop), figures=figures)
+    held, held_scores = rules.hold(measured), rules.hold_score(scores)
+    look = budgeted(arm, loop, _running(state, arm.version), is_open=track.episode is not None)
+    if look is None or look.threshold is None:
+        fixed = _by_limits(held, held_scores, arm, loop)
+        return replace(fixed, figures=figures, budget=look.budget if look else None)
+    found = _by_budget(look, [one for one in held if one.test in BESIDE and one.drifted], arm)
+    return replace(found, figures=figures, budget=look.budget, running=look.numbers)
+
+
+def _by_budget(look: Look, beside: Sequence[Measure], arm: ArmWindow) -> Finding:
+    """Against the threshold of a budget; a missing rate, and what left a constant, keep their limits."""
+    by_budget = look.found > (look.threshold or 0.0)
+    if beside and not by_budget:
+        first = beside[0]
+        reason = Reason(rule=f"drift.{first.test}", measured=first.value, limit=first.limit, samples=first.rows)
+    else:
+        rule = "drift.false_alarms"
+        reason = Reason(rule=rule, measured=look.found, limit=look.threshold, samples=arm.rows, where="loop")
+    return Finding("drifted" if by_budget or beside else "stable", reason, (*look.measures, *beside))
 
 
 def _by_limits(columns: Sequence[Measure], scores: Sequence[Measure], arm: ArmWindow, loop: Loop) -> Finding:
@@ -231,6 +271,25 @@ def _too_few(rows: int, needed: int) -> Finding:
 def _stream(state: State, version: str | None) -> tuple[tuple[concept.Point, ...], int]:
     """The stream of errors so far, and up to where it was read; that of another version is another stream."""
     return (state.points, state.heard) if state.outcomes.version == version else ((), -1)
+
+
+def _change(state: State, window: WindowClosed, finding: Finding, after: Step) -> ChangePoint | None:
+    """When an open episode began, as known with this window. No version is superseded while one is open."""
+    if window.kind == "inputs":
+        compared = finding.figures if finding.verdict in {"stable", "drifted"} else MeasureTable()
+        return changes.of_inputs(state.inputs_trail, window, compared, after)
+    points = concept.kept(state.points, finding.errors)
+    return changes.of_quality(state.outcomes_trail, window, points, after)
+
+
+def _trail(known: changes.Trail, track: Track, version: str | None) -> changes.Trail:
+    """What is remembered for this version: that of another is another's."""
+    return known if track.version == version else changes.Trail()
+
+
+def _running(state: State, version: str | None) -> tuple[Mapping[str, float], ...]:
+    """The numbers of the last windows of this version."""
+    return state.running if state.inputs.version == version else ()
 
 
 def _kind(window: WindowClosed) -> str:

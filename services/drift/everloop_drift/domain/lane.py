@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from everloop.events import EVERY_MODEL
 from everloop.sketch import Inputs, Sums
 from everloop.sketch.layout import AS_PROFILE, Layout, Schema
-from everloop_drift.domain.cells import CHAMPION, MOST_SCHEMAS, OTHER, SHADOW, Cell, Key
+from everloop_drift.domain.cells import CHAMPION, MOST_SCHEMAS, OTHER, SHADOW, Cell, Key, is_plain
 from everloop_drift.domain.labels import add_labels
 from everloop_drift.domain.pieces import Packed, Piece, count, joined, pack, served, shadowed
 from everloop_drift.domain.placing import Placed, Slice, place
@@ -190,7 +190,7 @@ class Lane:
         if piece.size < FEW_ROWS:
             group.few.append(piece)
         else:
-            group.packs.append(pack(piece, self._inputs(cell, layouts[key.version])))
+            group.packs.append(pack(piece, self._inputs(key, cell, layouts[key.version])))
         group.rows += piece.size
         self.waiting += piece.size
         if group.rows >= GROUP_ROWS:
@@ -199,11 +199,12 @@ class Lane:
 
     def _count(self, key: Key, group: Group, layouts: Mapping[str, Layout]) -> None:
         cell, layout = self.cells[key], layouts[key.version]
-        inputs = self._inputs(cell, layout)
-        few = group.few if key.schema == OTHER else joined(group.few, layout.names)
+        inputs = self._inputs(key, cell, layout)
+        few = group.few if key.schema == OTHER else joined(group.few, layout.names, layout.beside)
         count([*group.packs, *(pack(piece, inputs) for piece in few)], inputs, cell.sums)
 
-    def _inputs(self, cell: Cell, layout: Layout) -> Inputs:
+    def _inputs(self, key: Key, cell: Cell, layout: Layout) -> Inputs:
         if cell.inputs is None:
-            cell.inputs = Inputs(layout)
+            segmented = bool(layout.splits) and key.arm == CHAMPION and is_plain(key.schema)
+            cell.inputs = Inputs(layout, segmented=segmented)
         return cell.inputs

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.events import ColumnFigures, ColumnSide, ColumnWindow, MeasureTable
+from everloop.measures import statistics
 from everloop.profile.places import places_of
 from everloop.sketch.classified import CUT
-from everloop.measures import statistics
 
 Floats = NDArray[np.float64]
 DIGITS: Final = 5

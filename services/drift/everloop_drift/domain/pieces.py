@@ -91,20 +91,20 @@ def _either(arrays: Sequence[NDArray[T] | None], packs: Sequence[Packed], *, fil
     return np.concatenate([np.full(len(pack.buckets), fill, dtype) if one is None else one for one, pack in pairs])
 
 
-def joined(pieces: Sequence[Piece], names: frozenset[str]) -> Sequence[Piece]:
-    """Make one piece of many small ones whose columns are lists."""
+def joined(pieces: Sequence[Piece], names: frozenset[str], beside: Sequence[str] = ()) -> Sequence[Piece]:
+    """Make one piece of many small ones whose columns are lists; some of them may lack those `beside`."""
     listed = [piece for piece in pieces if _is_listed(piece)]
     if len(listed) <= 1:
         return pieces
-    return [*(piece for piece in pieces if not _is_listed(piece)), _join(listed, names)]
+    return [*(piece for piece in pieces if not _is_listed(piece)), _join(listed, names, beside)]
 
 
-def _join(pieces: Sequence[Piece], names: frozenset[str]) -> Piece:
+def _join(pieces: Sequence[Piece], names: frozenset[str], beside: Sequence[str]) -> Piece:
     first = pieces[0].features
     features = None if first is None else {
         name: _chained(piece.features[name] for piece in pieces if piece.features is not None)
         for name in names if name in first
-    }  # fmt: skip
+    } | _beside(pieces, beside)  # fmt: skip
     return Piece(
         sum(piece.size for piece in pieces),
         features,
@@ -113,6 +113,15 @@ def _join(pieces: Sequence[Piece], names: frozenset[str]) -> Piece:
         _optional([(piece.status, piece.size) for piece in pieces], "ok"),
         _optional([(piece.latency_ms, piece.size) for piece in pieces], None),
     )
+
+
+def _beside(pieces: Sequence[Piece], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Columns that some of the pieces may lack: nothing stands in their place."""
+    features = [(piece.features or {}, piece.size) for piece in pieces]
+    return {
+        name: _chained(columns[name] if name in columns else [None] * size for columns, size in features)
+        for name in names
+    }  # fmt: skip
 
 
 def _optional(columns: Sequence[tuple[Any, int]], rest: object) -> list[Any] | None:

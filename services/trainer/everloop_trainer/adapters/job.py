@@ -20,20 +20,24 @@ from pydantic import JsonValue
 from everloop.artifacts import ArtifactStore, FolderStore
 from everloop.dataset import feature_columns, load_rows
 from everloop.errors import InvalidError
-from everloop.events import FileRef, Snapshot, TrainingSpec
+from everloop.events import FileRef, Segmenting, Snapshot, TrainingSpec
 from everloop.jobs import run_child
 from everloop.models import Kind, ModelManifest, Scorer, Task, dump, frame
 from everloop.profile import Profile, QualityProfile, build_profile
 from everloop.profile.build import infer_kind
+from everloop.profile.segments import Given, with_segments
 from everloop_trainer.adapters import measures
+from everloop_trainer.adapters.importance import with_importance
 from everloop_trainer.adapters.recipes import Lesson, fit
+from everloop_trainer.adapters.reference import Side, reference_rows, with_windows
 from everloop_trainer.settings import TrainerSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REFERENCE_ROWS: Final = 2_000
-"""The reference of inputs is the newest rows before the cut: as many as the holdout has, at least these."""
+IMPORTANCE_S: Final = 60.0
+IMPORTANCE_SHARE: Final = 0.1
+"""How long the importance of columns may take: no version fails, or is late by much, for a figure that only ranks."""
 Columns = Mapping[str, Sequence[object] | NDArray[np.float64]]
 Labels = NDArray[np.int64] | NDArray[np.float64]
 
@@ -55,6 +59,18 @@ class Stopwatch:
     def seconds(self) -> float:
         """Since the beginning."""
         return round(self.last - self.began, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """So many wall seconds from now."""
+
+    seconds: float
+    began: float = field(default_factory=time.perf_counter)
+
+    def is_left(self) -> bool:
+        """Whether they are not over."""
+        return time.perf_counter() - self.began <= self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +108,18 @@ def _train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
     watch.lap("fit")
     classes = () if task == "regression" else tuple(str(label) for label in fitted.classes_)
     manifest = ModelManifest(features=features, task=task, classes=classes)
-    metrics, profile = judge(Scorer(fitted, manifest), learned, held)
+    scorer = Scorer(fitted, manifest)
+    metrics, profile = judge(scorer, learned, held, spec.segments)
     watch.lap("measure")
+    if spec.watch is not None:
+        profile = with_windows(
+            profile, scorer, Side(learned.columns, learned.times), Side(held.columns, held.times), spec
+        )
+        watch.lap("windows of the reference")
+    patience = Patience(min(IMPORTANCE_S, IMPORTANCE_SHARE * spec.timeout_s))
+    later = frame({name: list(values) for name, values in held.columns.items()}, features)
+    profile = with_importance(profile, scorer, later, held.labels, seed=spec.seed, in_time=patience.is_left)
+    watch.lap("importance")
     data = dump(fitted, manifest)
     kept = store.put(data, "model")
     watch.lap("dump")
@@ -168,10 +194,12 @@ def _weights(snapshot: Snapshot, times: NDArray[np.int64], cut: int) -> NDArray[
     return np.exp2((times - cut) / snapshot.half_life_ms)
 
 
-def judge(scorer: Scorer, learned: Rows, held: Rows) -> tuple[dict[str, float], Profile]:
+def judge(
+    scorer: Scorer, learned: Rows, held: Rows, segments: Segmenting | None = None
+) -> tuple[dict[str, float], Profile]:
     """Measure on the holdout, and describe the reference: inputs from before the cut, scores from after it."""
     scores, metrics, quality = _measure(scorer, held)
-    newest = slice(-max(REFERENCE_ROWS, len(held.times)), None)
+    newest = slice(-reference_rows(len(held.times)), None)
     inputs = {name: list(values[newest]) for name, values in learned.columns.items()}
     table = frame(inputs, scorer.manifest.features)
     columns: dict[str, Sequence[object] | NDArray[np.float64]] = {
@@ -182,7 +210,12 @@ def judge(scorer: Scorer, learned: Rows, held: Rows) -> tuple[dict[str, float], 
     rate = float(held.labels.mean()) if task == "binary" else None
     profile = build_profile(columns, scores=scores, quality=quality, positive_rate=rate, task=task)
     unused = tuple(sorted(learned.columns.keys() - scorer.manifest.features.keys()))
-    return metrics, profile.model_copy(update={"ignored": unused})
+    profile = profile.model_copy(update={"ignored": unused})
+    if segments is None:
+        return metrics, profile
+    declared = Given({name: inputs[name] for name in segments.columns if name in inputs}, columns)
+    holdout = Given(held.columns, {profile.score.name: scores})
+    return metrics, with_segments(profile, segments.most, declared, holdout)
 
 
 def _measure(scorer: Scorer, held: Rows) -> tuple[NDArray[np.float64], dict[str, float], Sequence[QualityProfile]]:

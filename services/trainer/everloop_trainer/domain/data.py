@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from everloop.events import Snapshot, TrainingSpec
+from everloop.events import Segmenting, Snapshot, TrainingSpec, Watch
 from everloop.facts import Facts
 from everloop.loop import Loop
 from everloop_trainer.domain.state import UNPAID, State, Turn
@@ -64,7 +64,7 @@ def _changes(state: State, turn: Turn) -> list[int]:
 
 def specify(state: State, turn: Turn, loop: Loop, facts: Facts, rows: Supply) -> TrainingSpec:
     """Say all that the job needs. Versions are counted, features stay those of the champion once it has some."""
-    champion = facts.champion
+    champion, segments = facts.champion, loop.windows.segments
     return TrainingSpec(
         recipe=turn.wanted.recipe or loop.train.recipe,
         task=loop.task,
@@ -74,7 +74,20 @@ def specify(state: State, turn: Turn, loop: Loop, facts: Facts, rows: Supply) ->
         holdout=loop.train.holdout,
         version=str(state.versions + 1),
         timeout_s=loop.train.timeout.total_seconds(),
+        segments=Segmenting(columns=segments.columns, most=segments.most) if segments else None,
+        watch=watch(loop),
     )
+
+
+def watch(loop: Loop) -> Watch:
+    """How windows of this loop are cut and compared."""
+    windows, drift = loop.windows, loop.drift
+    enough = windows.min_rows if windows.rows is None else min(windows.min_rows, (windows.rows + 1) // 2)
+    return Watch(
+        every_ms=windows.every // MILLISECOND, size_ms=(windows.size or windows.every) // MILLISECOND,
+        rows=windows.rows, min_rows=enough, test=drift.default.test, score_test=drift.score.test,
+        season=drift.season,
+    )  # fmt: skip
 
 
 def snapshot(turn: Turn, loop: Loop, facts: Facts, change: int | None) -> Snapshot:

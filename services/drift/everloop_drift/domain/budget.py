@@ -1,0 +1,200 @@
+"""Hold a window against a budget of false alarms: one number for all columns, and the threshold that the budget buys.
+
+Each column gives its standardised divergence, and a number that is added up over windows (`everloop.measures`). The
+reference was measured in the same way when the version was trained; its profile carries what it showed (`Calibration`),
+and every window carries that, so that a verdict is a function of the window and of the windows before it. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from everloop import durations
+from everloop.events import Budget, Episode, Measure
+from everloop.measures import policy, running
+from everloop.measures.divergence import (
+    Shape,
+    divergence,
+    in_unit_of_the_test,
+    inverse_rows,
+    noise_per_row,
+)
+from everloop.profile.places import places_of
+
+if TYPE_CHECKING:
+    from everloop.durations import Rate
+    from everloop.events import ArmWindow, ColumnWindow, WindowJudged
+    from everloop.loop import Loop, Test
+    from everloop.profile import Calibration
+
+BESIDE: Final = frozenset({"missing_rate", "outside_constant"})
+"""Measures that keep their fixed limits under a budget: by chance they do not come near."""
+RUNNING: Final = "running_shift"
+SCORE: Final = "score"
+NAMES: Final[Mapping[str, str]] = {"ks": "ks_statistic", "chi_square": "chi_square_statistic"}
+"""What is held against a limit in place of a p-value."""
+DIGITS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a window shows: `found` against `threshold` (None: fixed limits apply), by column `numbers` to add up."""
+
+    budget: Budget
+    found: float = 0.0
+    threshold: float | None = None
+    measures: tuple[Measure, ...] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One column of the window: its divergence, what one unit of the standardised number is, and its running number."""
+
+    window: ColumnWindow
+    test: Test
+    divergence: float
+    unit: float
+    inverse: float
+    number: float
+    sums: float
+
+    @property
+    def standardised(self) -> float:
+        """The divergence in its units; 0 where there is none."""
+        return self.divergence / self.unit if math.isfinite(self.divergence) and self.unit > 0 else 0.0
+
+
+def budgeted(arm: ArmWindow, loop: Loop, trail: Sequence[Mapping[str, float]], *, is_open: bool) -> Look | None:
+    """Look at the champion's columns and scores; None where the loop file has no budget.
+
+    `trail` are the numbers of the windows before, oldest first. While an episode `is_open`, no more windows are added
+    up than would close it: what has ended must be seen to have ended.
+    """
+    rate = loop.drift.false_alarms
+    if rate is None:
+        return None
+    known, note = arm.calibration, unusable(arm.calibration, loop)
+    asked = durations.format_rate(rate)
+    if known is None or note:
+        return Look(Budget(asked=asked, note=note))
+    threshold, certified = bought(known, rate, loop.drift.confirm)
+    most = loop.drift.confirm if is_open else running.MOST
+    seen = [*_seen(arm.columns, loop.drift.default.test, known, trail, most)]
+    seen += _seen([arm.score] if arm.score else [], loop.drift.score.test, known, trail, most)
+    strongest, sums = (max((one, 0.0)) for one in (
+        max((one.standardised for one in seen), default=0.0), max((one.sums for one in seen), default=0.0)
+    ))  # fmt: skip
+    found = rounded(max(strongest / known.scale, sums / known.running_scale))
+    budget = Budget(
+        asked=asked, certified=certified, windows=known.windows, needed=_needed(known, rate), found=found,
+        threshold=threshold,
+    )  # fmt: skip
+    measures = tuple(measure for one in seen for measure in _measures(one, threshold, known))
+    return Look(budget, found, threshold, measures, {one.window.name: one.number for one in seen})
+
+
+def unusable(known: Calibration | None, loop: Loop) -> str:
+    """Why what the reference showed cannot be used under this loop file; empty where it can."""
+    if known is None:
+        return "the version was trained on too few windows to say what they show by chance: fixed limits apply"
+    windows, every = loop.windows, timedelta(milliseconds=known.every_ms)
+    size = timedelta(milliseconds=known.size_ms)
+    if (every, size, known.rows) != (windows.every, windows.size or windows.every, windows.rows):
+        return "the version was trained under other windows: fixed limits apply until the next version"
+    if (known.test, known.score_test) != (loop.drift.default.test, loop.drift.score.test):
+        return "the version was trained under other tests: fixed limits apply until the next version"
+    return ""
+
+
+def bought(known: Calibration, rate: Rate, confirm: int) -> tuple[float, str]:
+    """The threshold that a budget buys, and the budget that the reference can certify, at best the one asked for.
+
+    To hold one alarm in a time, the reference must be that long: the rarest thing that it can show comes once in it.
+    """
+    usable = max((one for one in known.curves if one <= confirm), default=min(known.curves))
+    allowed = known.span_ms * rate.count / (rate.per / timedelta(milliseconds=1))
+    threshold = policy.threshold(known.curves[usable], max(1.0, allowed))
+    finest = durations.Rate(1, _whole(known.span_ms))
+    return threshold, durations.format_rate(rate if allowed >= 1 else finest)
+
+
+def follow_running(trail: tuple[Mapping[str, float], ...], event: WindowJudged) -> tuple[Mapping[str, float], ...]:
+    """The numbers with those of a judged window; they begin anew where an episode opens or closes."""
+    if event.episode in {Episode.OPENED, Episode.CLOSED}:
+        return (event.running,) if event.episode is Episode.OPENED and event.running else ()
+    return (*trail, event.running)[-running.MOST :] if event.running else trail
+
+
+def rounded(number: float) -> float:
+    """As the event says it, so that what is read back is what was decided on."""
+    return float(f"{number:.{DIGITS}g}")
+
+
+def _seen(
+    windows: Sequence[ColumnWindow], test: Test, known: Calibration, trail: Sequence[Mapping[str, float]], most: int
+) -> Iterator[Seen]:
+    for window in windows:
+        if window.name not in known.unit:
+            continue
+        shape = _shape(window, test)
+        inverse = float(inverse_rows(sum(window.reference.counts), sum(window.current.counts)))
+        found = float(divergence(shape, window.reference.counts, window.current.counts))
+        unit = noise_per_row(shape, window.reference.counts) * inverse + known.unit[window.name]
+        number = rounded(_number(window, found / unit if unit > 0 else math.nan, inverse, known))
+        numbers = [*running.by_column(trail, window.name), number]
+        sums = running.of_column(numbers, one_sided=window.kind == "categorical", most=most)
+        yield Seen(window, shape.test, found, unit, inverse, number, sums)
+
+
+def _shape(window: ColumnWindow, test: Test) -> Shape:
+    places = places_of(window.edges) if window.kind == "numeric" else None
+    deviation = (window.overall or window.reference).deviation
+    groups = window.groups or range(len(window.current.counts))
+    return Shape.of(test, list(groups), places, deviation)
+
+
+def _number(window: ColumnWindow, standardised: float, inverse: float, known: Calibration) -> float:
+    """What is added up: the shift of the mean over its error, or the divergence of categories above the usual."""
+    if window.kind == "categorical":
+        number = float(running.of_mixes(standardised, known.spread[window.name]))
+    else:
+        unit = (window.overall or window.reference).deviation
+        current, reference = window.current.mean, window.reference.mean
+        if not unit or current is None or reference is None:
+            return 0.0
+        number = float(running.of_means((current - reference) / unit, inverse, known.shift[window.name]))
+    return number if math.isfinite(number) else 0.0
+
+
+def _measures(one: Seen, threshold: float, known: Calibration) -> Iterator[Measure]:
+    """The column's statistic beside the limit that the threshold is for it; the running one where it is above its."""
+    rows = sum(one.window.current.counts)
+    limit = in_unit_of_the_test(one.test, threshold * known.scale * one.unit, one.inverse)
+    usable = math.isfinite(one.divergence) and math.isfinite(limit)
+    yield Measure(
+        name=one.window.name, test=NAMES.get(one.test, one.test), rows=rows, limit=limit if usable else None,
+        value=in_unit_of_the_test(one.test, one.divergence, one.inverse) if usable else None,
+        drifted=usable and rounded(one.standardised / known.scale) > threshold,
+    )  # fmt: skip
+    if rounded(one.sums / known.running_scale) > threshold:
+        yield Measure(
+            name=one.window.name, test=RUNNING, value=one.sums, limit=threshold * known.running_scale, drifted=True,
+            rows=rows,
+        )  # fmt: skip
+
+
+def _needed(known: Calibration, rate: Rate) -> int:
+    """Windows that the reference must have for a budget."""
+    per = rate.per / timedelta(milliseconds=1) / rate.count
+    return math.ceil(known.windows * per / known.span_ms)
+
+
+def _whole(span_ms: int) -> timedelta:
+    """A span in whole hours, of several days in whole days; rounded up, which promises less."""
+    hours = math.ceil(span_ms / 3_600_000)
+    return timedelta(days=math.ceil(hours / 24)) if hours >= 48 else timedelta(hours=max(1, hours))  # noqa: PLR2004
