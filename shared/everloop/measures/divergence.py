@@ -2,7 +2,9 @@
 
 A divergence is taken to that power of the test's statistic whose mean falls as 1/n + 1/m where nothing has changed.
 What is left of it in the windows of the reference itself, `unit`, is how much windows differ among each other by nature
-(the hour, the weather). The standardised number is divergence / (noise + unit), about 1 while nothing happens.
+(the hour, the weather). Its ratio to both, divergence / (noise + unit), is about 1 while nothing happens. The ratio's
+cube root is nearly normal, for few categories and for many bins alike (Wilson and Hilferty 1931): less its mean, over
+its deviation, it is the standardised number.
 """
 
 from __future__ import annotations
@@ -97,6 +99,16 @@ def inverse_rows(reference_rows: ArrayLike, current_rows: ArrayLike) -> Floats:
     """1/n + 1/m; infinite where a side has no rows."""
     with np.errstate(divide="ignore"):
         return np.asarray(1 / np.asarray(reference_rows, dtype=np.float64) + 1 / np.asarray(current_rows, np.float64))
+
+
+def standardised(ratio: ArrayLike, center: float, spread: float) -> Floats:
+    """The cube root of the ratio, less `center`, over `spread`; 0 where it does not vary."""
+    return np.asarray((np.cbrt(np.asarray(ratio, dtype=np.float64)) - center) / (spread or math.inf))
+
+
+def ratio_of(number: float, center: float, spread: float) -> float:
+    """The ratio that has this standardised number, at least 0."""
+    return float(max(0.0, center + number * spread) ** 3)
 
 
 def in_unit_of_the_test(test: Test, found: float, inverse: float) -> float:

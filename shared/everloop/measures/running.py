@@ -1,8 +1,9 @@
 """What adds up over windows: a change too small for one window shows in the sum of many.
 
-Each column gives one standardised number per window, about 0 with a deviation of 1 while nothing happens. The running
-statistic is the largest |sum of the last k| / sqrt(k) over columns and k = 1, 2, 4 .. 32: the generalised likelihood
-ratio of a change of the mean k windows ago (Willsky and Jones 1976; Lai 1995, on a grid of k in powers of two).
+Each column gives one standardised number per window, about 0 with a deviation of 1 while nothing happens: of numbers
+the shift of the mean over its error, of categories the standardised divergence, which only counts where it grows. The
+running statistic is the largest |sum of the last k| / sqrt(k) over columns and k = 1, 2, 4 .. 32: the generalised
+likelihood ratio of a change of the mean k windows ago (Willsky and Jones 1976; Lai 1995, here on powers of two).
 """
 
 from __future__ import annotations
@@ -26,11 +27,6 @@ def of_means(shift: ArrayLike, inverse_rows: ArrayLike, unit: ArrayLike) -> Floa
     `inverse_rows` is 1/n + 1/m, `unit` the variance of the means of windows beyond that.
     """
     return np.asarray(np.asarray(shift, dtype=np.float64) / np.sqrt(np.asarray(inverse_rows) + np.asarray(unit)))
-
-
-def of_mixes(standardised: ArrayLike, spread: float) -> Floats:
-    """Of a column of categories: how far its standardised divergence is above 1, in its deviations over windows."""
-    return np.asarray((np.asarray(standardised, dtype=np.float64) - 1) / (spread or math.inf))
 
 
 def strongest(numbers: Floats, one_sided: NDArray[np.bool_]) -> Floats:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from everloop.loop import Test
 from everloop.measures import policy, running
-from everloop.measures.divergence import Shape, divergence, inverse_rows, noise_per_row
+from everloop.measures.divergence import Shape, divergence, inverse_rows, noise_per_row, standardised
 from everloop.profile.cut import Cuts, cut
 from everloop.profile.groups import column_groups
 from everloop.profile.places import places_of
@@ -64,6 +64,7 @@ class Column:
     one_sided: bool
     unit: float
     shift: float
+    center: float
     spread: float
 
 
@@ -98,16 +99,16 @@ def measured(
     found, noise = divergence(shape, reference, current), noise_per_row(shape, counts.reference) * inverse
     usable = np.isfinite(found) & np.isfinite(noise)
     unit = max(0.0, _mean(found - noise, usable))
-    standardised = np.where(usable, found / (noise + unit), np.nan)
-    shift, spread = 0.0, _deviation(standardised, usable)
-    numbers = running.of_mixes(standardised, spread)
-    numeric = column.kind == "numeric"
-    if numeric:
-        moved = counts.means - lacking
-        known = np.isfinite(moved) & np.isfinite(inverse)
-        shift = max(0.0, _mean(moved**2 - inverse, known))
-        numbers = np.where(known, running.of_means(moved, inverse, shift), np.nan)
-    return Column(name or column.name, standardised, numbers, not numeric, unit, shift, spread)
+    roots = np.cbrt(np.where(usable, found / (noise + unit), np.nan))
+    center, spread = _mean(roots, usable), float(roots[usable].std()) if usable.any() else 0.0
+    strong = np.where(usable, standardised(roots**3, center, spread), np.nan)
+    if column.kind == "categorical":
+        return Column(column.name, strong, strong, True, unit, 0.0, center, spread)  # noqa: FBT003 - in order
+    moved = counts.means - lacking
+    known = np.isfinite(moved) & np.isfinite(inverse)
+    shift = max(0.0, _mean(moved**2 - inverse, known))
+    numbers = np.where(known, running.of_means(moved, inverse, shift), np.nan)
+    return Column(name or column.name, strong, numbers, False, unit, shift, center, spread)  # noqa: FBT003 - as above
 
 
 def shape_of(column: ColumnProfile, test: Test) -> Shape:
@@ -198,6 +199,7 @@ def _calibration(columns: Sequence[Column], cuts: Cuts, rules: Rules) -> Calibra
         test=rules.test, score_test=rules.score_test,
         unit={one.name: _short(one.unit) for one in columns},
         shift={one.name: _short(one.shift) for one in columns},
+        center={one.name: _short(one.center) for one in columns},
         spread={one.name: _short(one.spread) for one in columns},
         scale=_short(scale), running_scale=_short(running_scale),
         curves={confirm: policy.curve(found, confirm, rules.seed) for confirm in CONFIRMS},
@@ -210,7 +212,3 @@ def _short(number: float) -> float:
 
 def _mean(values: Floats, usable: NDArray[np.bool_]) -> float:
     return float(values[usable].mean()) if usable.any() else 0.0
-
-
-def _deviation(values: Floats, usable: NDArray[np.bool_]) -> float:
-    return float(values[usable].std()) if usable.any() else 0.0

@@ -79,11 +79,12 @@ class ColumnProfile(_Value):
 class Calibration(_Value):
     """What windows of the reference show while nothing happens: what a budget of false alarms is turned into limits by.
 
-    Windows are cut as the loop file cuts them (`every_ms`, `size_ms`, or by `rows`), `windows` of them over `span_ms`
+    Windows are cut as the loop file cuts them (`every_ms`, `size_ms`, or by `rows`); `windows` of them over `span_ms`
     of time were measured by `test` (scores: `score_test`). By column (`score`: the scores): `unit` is what divergences
-    have beyond their noise, `shift` the variance of means beyond theirs, `spread` the deviation of the standardised
-    divergence of categories. `scale` and `running_scale` are what the strongest column of a window, and the running
-    statistic, seldom pass. `curves` has by number of confirming windows expected alarms in the span, and threshold.
+    have beyond their noise, `shift` the variance of means beyond theirs, `center` and `spread` are mean and deviation
+    of the cube root of the ratio; see `everloop.measures.divergence`. `scale` and `running_scale` are what the
+    strongest column of a window, and the running statistic, seldom pass. `curves` has by number of confirming windows
+    the alarms to be expected in the span, and the threshold.
     """
 
     every_ms: Count
@@ -95,6 +96,7 @@ class Calibration(_Value):
     score_test: str
     unit: Mapping[str, Finite]
     shift: Mapping[str, Finite]
+    center: Mapping[str, Finite]
     spread: Mapping[str, Finite]
     scale: Finite
     running_scale: Finite

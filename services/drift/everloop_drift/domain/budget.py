@@ -22,6 +22,8 @@ from everloop.measures.divergence import (
     in_unit_of_the_test,
     inverse_rows,
     noise_per_row,
+    ratio_of,
+    standardised,
 )
 from everloop.profile.places import places_of
 
@@ -53,20 +55,16 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One column of the window: its divergence, what one unit of the standardised number is, and its running number."""
+    """One column of the window: its divergence, what that is a ratio of, what it gives, and what is added up."""
 
     window: ColumnWindow
     test: Test
     divergence: float
     unit: float
     inverse: float
+    strong: float
     number: float
     sums: float
-
-    @property
-    def standardised(self) -> float:
-        """The divergence in its units; 0 where there is none."""
-        return self.divergence / self.unit if math.isfinite(self.divergence) and self.unit > 0 else 0.0
 
 
 def budgeted(arm: ArmWindow, loop: Loop, trail: Sequence[Mapping[str, float]], *, is_open: bool) -> Look | None:
@@ -87,7 +85,7 @@ def budgeted(arm: ArmWindow, loop: Loop, trail: Sequence[Mapping[str, float]], *
     seen = [*_seen(arm.columns, loop.drift.default.test, known, trail, most)]
     seen += _seen([arm.score] if arm.score else [], loop.drift.score.test, known, trail, most)
     strongest, sums = (max((one, 0.0)) for one in (
-        max((one.standardised for one in seen), default=0.0), max((one.sums for one in seen), default=0.0)
+        max((one.strong for one in seen), default=0.0), max((one.sums for one in seen), default=0.0)
     ))  # fmt: skip
     found = rounded(max(strongest / known.scale, sums / known.running_scale))
     budget = Budget(
@@ -145,10 +143,19 @@ def _seen(
         inverse = float(inverse_rows(sum(window.reference.counts), sum(window.current.counts)))
         found = float(divergence(shape, window.reference.counts, window.current.counts))
         unit = noise_per_row(shape, window.reference.counts) * inverse + known.unit[window.name]
-        number = rounded(_number(window, found / unit if unit > 0 else math.nan, inverse, known))
+        strong = _finite(float(standardised(found / unit, *_usual(window, known)))) if unit > 0 else 0.0
+        number = rounded(strong if window.kind == "categorical" else _number(window, inverse, known))
         numbers = [*running.by_column(trail, window.name), number]
         sums = running.of_column(numbers, one_sided=window.kind == "categorical", most=most)
-        yield Seen(window, shape.test, found, unit, inverse, number, sums)
+        yield Seen(window, shape.test, found, unit, inverse, strong, number, sums)
+
+
+def _usual(window: ColumnWindow, known: Calibration) -> tuple[float, float]:
+    return known.center[window.name], known.spread[window.name]
+
+
+def _finite(number: float) -> float:
+    return number if math.isfinite(number) else 0.0
 
 
 def _shape(window: ColumnWindow, test: Test) -> Shape:
@@ -158,28 +165,25 @@ def _shape(window: ColumnWindow, test: Test) -> Shape:
     return Shape.of(test, list(groups), places, deviation)
 
 
-def _number(window: ColumnWindow, standardised: float, inverse: float, known: Calibration) -> float:
-    """What is added up: the shift of the mean over its error, or the divergence of categories above the usual."""
-    if window.kind == "categorical":
-        number = float(running.of_mixes(standardised, known.spread[window.name]))
-    else:
-        unit = (window.overall or window.reference).deviation
-        current, reference = window.current.mean, window.reference.mean
-        if not unit or current is None or reference is None:
-            return 0.0
-        number = float(running.of_means((current - reference) / unit, inverse, known.shift[window.name]))
-    return number if math.isfinite(number) else 0.0
+def _number(window: ColumnWindow, inverse: float, known: Calibration) -> float:
+    """The shift of the mean over its error; 0 where there is no mean."""
+    unit = (window.overall or window.reference).deviation
+    current, reference = window.current.mean, window.reference.mean
+    if not unit or current is None or reference is None:
+        return 0.0
+    return _finite(float(running.of_means((current - reference) / unit, inverse, known.shift[window.name])))
 
 
 def _measures(one: Seen, threshold: float, known: Calibration) -> Iterator[Measure]:
     """The column's statistic beside the limit that the threshold is for it; the running one where it is above its."""
     rows = sum(one.window.current.counts)
-    limit = in_unit_of_the_test(one.test, threshold * known.scale * one.unit, one.inverse)
+    ratio = ratio_of(threshold * known.scale, *_usual(one.window, known))
+    limit = in_unit_of_the_test(one.test, ratio * one.unit, one.inverse)
     usable = math.isfinite(one.divergence) and math.isfinite(limit)
     yield Measure(
         name=one.window.name, test=NAMES.get(one.test, one.test), rows=rows, limit=limit if usable else None,
         value=in_unit_of_the_test(one.test, one.divergence, one.inverse) if usable else None,
-        drifted=usable and rounded(one.standardised / known.scale) > threshold,
+        drifted=usable and rounded(one.strong / known.scale) > threshold,
     )  # fmt: skip
     if rounded(one.sums / known.running_scale) > threshold:
         yield Measure(
