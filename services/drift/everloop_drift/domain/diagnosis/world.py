@@ -1,0 +1,71 @@
+"""A changed world: other inputs, other labels, or another bond between the two; and what only a season is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from everloop.events import ArmWindow, Detection, Evidence, Measure, QualityMeasure
+from everloop.loop import Loop
+from everloop_drift.domain.limits import Rules, share_drifted
+from everloop_drift.domain.measures import measure
+from everloop_drift.domain.realised import ERROR
+
+LABELS: Final = "label_rate"
+SIGNIFICANT: Final = 4.0
+"""Standard errors of a change of the label rate: windows come in their hundreds."""
+ODDS: Final = math.log(1.5)
+"""ln of the factor of the odds of a positive label that is a change worth a word."""
+COLLAPSE: Final = 3.0
+"""A fall of quality by so many times its limit is no erosion."""
+
+
+def shifted(measures: Iterable[Measure]) -> Iterator[Evidence]:
+    """The measures that were drift, largest first."""
+    for one in sorted((one for one in measures if one.drifted), key=lambda one: -abs(one.value or 0.0)):
+        yield Evidence(name=one.name, test=one.test, value=one.value, limit=one.limit)
+
+
+def seasonal(arm: ArmWindow, loop: Loop) -> Iterator[Evidence]:
+    """What is drift against the whole reference, while it is none against that of this time of the day or week."""
+    whole = [one.model_copy(update={"reference": one.overall}) for one in arm.columns if one.overall is not None]
+    held = Rules.of(loop).hold(measure(whole))
+    if whole and share_drifted(held) >= loop.drift.share:
+        yield from shifted(held)
+
+
+def prior(quality: Mapping[str, QualityMeasure], reference: Mapping[str, float]) -> Iterator[Evidence]:
+    """A share of positive labels other than that of the holdout: significantly, and by half of its odds.
+
+    With labels that lead to the same inputs as before, the scores rank as well, and are badly calibrated (label shift:
+    Lipton, Wang and Smola 2018).
+    """
+    now, then = quality.get(LABELS), reference.get(LABELS)
+    if now is None or then is None or not (0 < then < 1 and 0 < now.value < 1):
+        return
+    error = math.hypot(now.error, reference.get(LABELS + ERROR, 0.0))
+    odds = math.log(now.value / (1 - now.value)) - math.log(then / (1 - then))
+    if abs(now.value - then) >= SIGNIFICANT * error and abs(odds) >= ODDS:
+        yield Evidence(name=LABELS, test="log_odds", value=odds, limit=ODDS)
+
+
+def fallen(measures: Sequence[Measure]) -> Iterator[Evidence]:
+    """The quality that fell."""
+    for one in measures:
+        if one.test == "quality_drop" and one.drifted:
+            yield Evidence(name=one.name, test=one.test, value=one.value, limit=one.limit)
+
+
+def collapsed(evidence: Sequence[Evidence]) -> bool:
+    """Whether quality fell by far more than its limit."""
+    return any(
+        isinstance(one.value, float) and isinstance(one.limit, float) and one.value >= COLLAPSE * one.limit
+        for one in evidence
+    )
+
+
+def heard(fired: Sequence[Detection]) -> Iterator[Evidence]:
+    """The detectors that fired: mean errors after and before."""
+    for one in fired:
+        yield Evidence(name="errors", test=one.detector, value=one.after, limit=one.before)
