@@ -217,9 +217,6 @@ def _training(status: ModelStatus, event: e.Event) -> ModelStatus | None:
             return replace(status, phase="waiting_for_data", awaits="fresh labels")
         case e.TurnDeferred():
             return replace(status, awaits=_wanted(event.reason))
-        case e.VetoNoted():
-            awaits = f"repaired data ({', '.join(event.kinds)})" if event.kinds else "the next window"
-            return replace(status, awaits=awaits)
         case e.TrainingStarted():
             awaits = f"the training job, attempt {event.attempt}"
             return replace(status, phase="training", candidate=event.spec.version, awaits=awaits)

@@ -44,7 +44,7 @@ def at_tick(state: State, tick: Event, now: datetime, loop: Loop, facts: Facts) 
 
 
 def at_any_time(state: State, now: datetime, loop: Loop, wanted: Wanted) -> Reason | None:
-    """What the own journal alone says against a turn: a live one; for the loop's causes also veto, cool-down, budget."""
+    """What the own journal says against a turn: a live one; for causes of the loop also veto, cool-down, budget."""
     if state.turn is not None:
         return Reason(rule="one_turn", measured=state.turn.wanted.cause, limit=1, samples=1)
     if wanted.cause in UNPAID:

@@ -78,8 +78,9 @@ class Column:
 
     @property
     def moved(self) -> bool:
-        """Whether it is other than the reference by the well-known limit."""
-        return (self.now.psi or 0.0) >= MOVED
+        """Whether it is other than the reference by the well-known limit, and was not so in its usual window."""
+        usual = self.usual.psi if self.usual else None
+        return (self.now.psi or 0.0) >= MOVED > (usual or 0.0)
 
 
 def columns_of(

@@ -19,6 +19,7 @@ from everloop.events import (
     WindowVerdict,
 )
 from everloop.loop import Loop
+from everloop.sketch import Labelled
 from everloop_drift.domain.diagnosis import broken, skew, stale, units, world
 from everloop_drift.domain.diagnosis.columns import Column, columns_of, diagnosis
 from everloop_drift.domain.diagnosis.memory import Memory
@@ -79,7 +80,8 @@ def _outcomes(memory: Memory, seen: Seen) -> Diagnosis | None:
         return diagnosis(spoiled, [Evidence(name="inputs", test="diagnosis", value=spoiled)], named=False)
     if seen.verdict == "drifted":
         return _fallen(memory, seen, drifted="covariate_shift" in kinds)
-    moved = tuple(world.prior(seen.quality, seen.arm.reference_quality)) if seen.verdict == "stable" else ()
+    labels = Labelled.from_plain(seen.arm.quality) if seen.verdict == "stable" and seen.arm.quality else None
+    moved = tuple(world.prior(labels, seen.quality, seen.arm.reference_quality)) if labels else ()
     return diagnosis("prior_shift", moved, named=False) if moved else None
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from everloop.events import ArmWindow, Detection, Evidence, Measure, QualityMeasure
 from everloop.loop import Loop
+from everloop.sketch import Labelled
 from everloop_drift.domain.limits import Rules, share_drifted
 from everloop_drift.domain.measures import measure
 from everloop_drift.domain.realised import ERROR
@@ -17,6 +18,7 @@ SIGNIFICANT: Final = 4.0
 """Standard errors of a change of the label rate: windows come in their hundreds."""
 ODDS: Final = math.log(1.5)
 """ln of the factor of the odds of a positive label that is a change worth a word."""
+MICRO: Final = 1e6
 COLLAPSE: Final = 3.0
 """A fall of quality by so many times its limit is no erosion."""
 
@@ -35,19 +37,30 @@ def seasonal(arm: ArmWindow, loop: Loop) -> Iterator[Evidence]:
         yield from shifted(held)
 
 
-def prior(quality: Mapping[str, QualityMeasure], reference: Mapping[str, float]) -> Iterator[Evidence]:
-    """A share of positive labels other than that of the holdout: significantly, and by half of its odds.
+def prior(seen: Labelled, quality: Mapping[str, QualityMeasure], reference: Mapping[str, float]) -> Iterator[Evidence]:
+    """A share of positive labels other than that of the holdout, and than the scores of the same rows say.
 
-    With labels that lead to the same inputs as before, the scores rank as well, and are badly calibrated (label shift:
-    Lipton, Wang and Smola 2018).
+    Where only the inputs moved, scores move with the labels and stay calibrated. Where the prior moved, the same inputs
+    are positive more often, by one factor of the odds (label shift: Saerens, Latinne and Decaestecker 2002).
     """
     now, then = quality.get(LABELS), reference.get(LABELS)
-    if now is None or then is None or not (0 < then < 1 and 0 < now.value < 1):
+    if now is None or then is None:
         return
     error = math.hypot(now.error, reference.get(LABELS + ERROR, 0.0))
-    odds = math.log(now.value / (1 - now.value)) - math.log(then / (1 - then))
-    if abs(now.value - then) >= SIGNIFICANT * error and abs(odds) >= ODDS:
-        yield Evidence(name=LABELS, test="log_odds", value=odds, limit=ODDS)
+    since, beside = _odds(now.value) - _odds(then), _odds(now.value) - _odds(mean_score(seen))
+    if abs(now.value - then) >= SIGNIFICANT * error and min(abs(since), abs(beside)) >= ODDS and since * beside > 0:
+        yield Evidence(name=LABELS, test="log_odds", value=since, limit=ODDS)
+        yield Evidence(name="score", test="log_odds", value=beside, limit=ODDS)
+
+
+def mean_score(seen: Labelled) -> float:
+    """Mean of the scores of labelled rows of a binary model; NaN without any."""
+    return float(seen.scores.calibration[0].sum()) / MICRO / seen.scores.rows if seen.scores.rows else math.nan
+
+
+def _odds(share: float) -> float:
+    """Logarithm of the odds; NaN where there are none, which no limit is held against."""
+    return math.log(share / (1 - share)) if 0 < share < 1 else math.nan
 
 
 def fallen(measures: Sequence[Measure]) -> Iterator[Evidence]:
