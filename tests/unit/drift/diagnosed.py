@@ -7,7 +7,7 @@ window, a count of few values. A model of it knows the truth, so its scores are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop import events as e
-from everloop.diagnoses import DATA_FAULTS, SORTS
+from everloop.diagnoses import SORTS
 from everloop.faults import FAULTS, Batch, Moment, spoiled
 from everloop.faults import Labelled as Fault
 from everloop.loop import Loop
@@ -261,13 +261,6 @@ def broken(heard: Heard) -> bool:
     return any(SORTS[one.diagnosis.kind].family == "data" for _, one in heard.judged if one.diagnosis)
 
 
-def matrix(seeds: Iterator[int]) -> dict[tuple[str, str], int]:
-    """Runs by fault and verdict."""
-    counted: Counter[tuple[str, str]] = Counter()
-    for seed in seeds:
-        for fault in FAULTS.values():
-            counted[fault.name, verdict(fault, a_run(fault, seed))] += 1
-    return dict(counted)
-
-
-__all__ = ["DATA_FAULTS", "Heard", "a_run", "broken", "matrix", "verdict"]
+def forget() -> None:
+    """Let healthy streams go that no later run of the same seed will need."""
+    _healthy.cache_clear()

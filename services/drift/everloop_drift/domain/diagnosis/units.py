@@ -20,13 +20,13 @@ from everloop_drift.domain.diagnosis.columns import Column, evidence
 
 BEYOND: Final = 100.0
 """Deviations of the reference that no world moves a mean by; a window cuts values off at 1,024 of them."""
-SCALE: Final = 5.0
+SCALE: Final = 6.5
 """A factor from which on (or from its inverse down) mean and deviation that went together are a unit."""
 TENFOLD: Final = 9.0
 """The same where nothing usual is known: a decimal place, or more."""
 CENTRED: Final = 20.0
 """The same for a column around zero, whose mean says nothing."""
-AGREE: Final = math.log(1.25)
+AGREE: Final = math.log(1.2)
 """How far the two factors may be apart (logarithms): the sampling error of a deviation with heavy tails."""
 JUMP: Final = math.log(4.0)
 """Change of ln deviation since the usual window that is a jump."""
@@ -35,10 +35,13 @@ JUMPED: Final = 2.0
 OUT: Final = 0.9
 LEAP: Final = 5.0
 """Nearly all values where the reference never had any, so many deviations away from the last usual window."""
-FLIPPED: Final = 0.25
-SPREAD: Final = math.log(1.2)
 NEAR: Final = 0.5
-"""How far from the predicted mean a conversion or flip may be, in deviations of its own."""
+"""How far from the predicted mean a conversion may be, in deviations of its own."""
+SPREAD: Final = math.log(1.2)
+"""How far its deviation may be from the predicted one (logarithms)."""
+MIRRORED: Final = 0.25
+"""How far from the mirrored mean a flip may be, in deviations, and how far its deviation (logarithms)."""
+ALIKE: Final = math.log(1.4)
 FAR: Final = 2.5
 """Deviations by which a conversion has to move a column: a smaller one the world may do as well."""
 
@@ -131,9 +134,9 @@ def _scaled(one: Column, m: _Moments) -> Evidence | None:
     if not math.isfinite(m.spread) or (m.usual and abs(m.spread - m.usual[1]) < JUMP):
         return None
     factor, least = math.exp(m.spread), SCALE if m.usual else TENFOLD
-    if abs(m.mean_then) < FLIPPED * m.deviation_then:
-        centred = abs(m.mean) <= NEAR * m.deviation
-        return evidence(one, "scale", factor, CENTRED) if abs(m.spread) >= math.log(CENTRED) and centred else None
+    if abs(m.mean_then) < MIRRORED * m.deviation_then:
+        around = one.window.edges[0] < 0 < one.window.edges[-1] and abs(m.mean) <= NEAR * m.deviation
+        return evidence(one, "scale", factor, CENTRED) if abs(m.spread) >= math.log(CENTRED) and around else None
     ratio = m.mean / m.mean_then
     together = ratio > 0 and abs(math.log(ratio) - m.spread) <= AGREE
     return evidence(one, "scale", factor, least) if abs(m.spread) >= math.log(least) and together else None
@@ -152,7 +155,7 @@ def _converted(one: Column, m: _Moments) -> Evidence | None:
 def _flipped(one: Column, m: _Moments) -> Evidence | None:
     """The mirror image of the reference, where that is not where the reference is: beyond it, or far away."""
     apart = abs(m.shift) >= FAR or one.figures.get("out_of_range", 0.0) >= NEAR
-    mirrored = abs(m.mean + m.mean_then) <= FLIPPED * m.deviation_then and abs(m.spread) <= SPREAD
+    mirrored = abs(m.mean + m.mean_then) <= MIRRORED * m.deviation_then and abs(m.spread) <= ALIKE
     if apart and mirrored and m.jump >= min(JUMPED, abs(m.shift) / 2):
         return evidence(one, "sign", m.mean, -m.mean_then)
     return None
