@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from everloop import diagnoses
 from everloop.profile import Profile
 
 ENVELOPE = frozenset({"id", "time", "model", "correlation_id", "causation_id", "sequence"})
@@ -388,6 +389,7 @@ class ColumnWindow(Value):
     """One column in one window beside its reference, in the same bins. See `everloop.profile.ColumnProfile` for them.
 
     `groups` gives each bin the number of its group, for the measures that want few bins of near-equal reference mass.
+    `overall` is the whole reference, where `reference` is that of one time of the day or week.
     """
 
     name: str
@@ -398,6 +400,7 @@ class ColumnWindow(Value):
     categories: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
     importance: float | None = None
+    overall: ColumnSide | None = None
 
 
 class SchemaSplit(Value):
@@ -551,7 +554,7 @@ class Detection(Value):
 class Fault(Value):
     """Something wrong with what drift compares, not with the world: when it began, goes on, or has ended."""
 
-    kind: Literal["schema_drift", "reference_invalid"]
+    kind: diagnoses.FaultKind
     stage: Episode
 
 
@@ -571,9 +574,30 @@ class SegmentJudged(Value):
     since: Millis | None = None
 
 
+class Evidence(Value):
+    """What a diagnosis stands on: which test of which column was measured, beside the limit that it passed."""
+
+    name: str
+    test: str
+    value: float | str | None = None
+    limit: float | str | None = None
+
+
+class Diagnosis(Value):
+    """What kind of change a window shows, where, and by which evidence; see docs/drift.md for each kind.
+
+    Columns and evidence are the strongest ones, of a bounded number; no column for what is about scores or labels.
+    """
+
+    kind: diagnoses.Kind
+    columns: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
 WindowVerdict = Literal[
-    "stable", "drifted", "too_few", "reference_warming", "no_reference", "schema_drift", "reference_invalid"
-]
+    "stable", "drifted", "too_few", "reference_warming", "no_reference", "schema_drift", "reference_invalid",
+    "data_fault",
+]  # fmt: skip
 
 
 class ErrorSeries(Value):
@@ -656,6 +680,7 @@ class WindowJudged(Event):
     ranking: tuple[RankedColumn, ...] = ()
     change: ChangePoint | None = None
     segments: tuple[SegmentJudged, ...] = ()
+    diagnosis: Diagnosis | None = None
 
 
 # ---------------------------------------------------------------------------------------------------------- training
@@ -730,6 +755,18 @@ class EpisodeNoted(Event):
     TYPE = "io.everloop.episode.noted.v1"
     episode_id: UUID
     open: bool
+
+
+class VetoNoted(Event):
+    """The trainer takes note of which faults of the data are open: while any is, no cause of the loop trains.
+
+    `ended` is an episode that was over with the same window.
+    """
+
+    TYPE = "io.everloop.veto.noted.v1"
+    kinds: tuple[str, ...]
+    ended: UUID | None = None
+    reason: Reason
 
 
 class TrainingStarted(Event):

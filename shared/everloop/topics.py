@@ -116,7 +116,7 @@ REPORTS = Topic(
 TRAINING = Topic(
     "everloop.training.v1", "journal of trainer",
     (e.TurnOpened, e.TurnDeferred, e.EpisodeNoted, e.TrainingStarted, e.ModelVersionCreated, e.TrainingFailed,
-     e.TrainingSkipped, e.TurnClosed),
+     e.TrainingSkipped, e.TurnClosed, e.VetoNoted),
     "model", producers=("trainer",), consumers=("drift", "trainer", "gatekeeper"),
     cleanup="forever", dead_letters=True, journal=True,
 )  # fmt: skip
