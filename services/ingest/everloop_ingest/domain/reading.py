@@ -191,6 +191,14 @@ def labels_from_rows(model: str, rows: Sequence[LabelRow], stamp: Stamp) -> Labe
     )
 
 
+def repeated(names: Sequence[str]) -> list[int]:
+    """Places of names that an earlier place has: the first of them counts."""
+    if len(set(names)) == len(names):
+        return []
+    first: dict[str, int] = {}
+    return [place for place, name in enumerate(names) if first.setdefault(name, place) != place]
+
+
 def lacks(event: PredictionsLogged) -> str | None:
     """Say which key a scored request must have and has not: only a bootstrap has no version and no score."""
     if event.source == "bootstrap":
