@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-COMMANDS = ("demo", "local", "apply", "bootstrap", "replay", "train", "why", "events", "windows", "cycles", "books")
+COMMANDS = (
+    "demo", "local", "apply", "bootstrap", "replay", "train", "why", "events", "windows", "cycles", "books", "dlq",
+)  # fmt: skip
 """Modules of this package with `register(app)`, in the order of the help; one that is not installed is left out."""
 
 

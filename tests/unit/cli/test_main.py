@@ -18,7 +18,7 @@ from tests.unit.cli.turns import refusal
 
 READING = (
     ["events"], ["alerts"], ["why", "fraud/1"], ["windows", "fraud"], ["traffic", "fraud"], ["train", "fraud"],
-    ["books"], ["cycles", "fraud"],
+    ["books"], ["cycles", "fraud"], ["dlq", "list"], ["dlq", "show", "x"],
 )  # fmt: skip
 HEAVY = {
     "evidently", "faust", "httpx", "kafka", "mlflow", "numpy", "orjson", "pandas", "psutil", "pyarrow", "rich",
@@ -53,7 +53,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded("--help") & (HEAVY | {"pydantic"}) == set()
 
 
-@pytest.mark.parametrize("command", ["apply", "train", "why", "events", "windows", "status", "books", "cycles"])
+@pytest.mark.parametrize("command", ["apply", "train", "why", "events", "windows", "status", "books", "cycles", "dlq"])
 def test_help_of_a_command_loads_no_more_than_typer_does(command: str) -> None:
     assert loaded(command, "--help") & HEAVY == set()
 
@@ -62,8 +62,8 @@ def test_help_names_every_command() -> None:
     said = run("--help").stdout
     for name in (
         "up", "down", "status", "apply", "validate", "train", "why", "events", "alerts", "windows", "traffic", "books",
-        "cycles",
-    ):  # fmt: skip  # fmt: skip
+        "cycles", "dlq",
+    ):  # fmt: skip
         assert f"  {name} " in said
 
 
