@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
@@ -22,6 +22,7 @@ C = TypeVar("C", reading.Columns, reading.LabelColumns)
 E = TypeVar("E", PredictionsLogged, LabelsLogged)
 Body = dict[str, object]
 SHOWN_OF_A_ROW: Final = 5
+MOST_ERRORS: Final = 50_000
 TWICE: Final = "names a prediction that an earlier row has named"
 
 
@@ -113,7 +114,8 @@ def _columns(shape: type[C], body: Body) -> tuple[C, dict[int, list[Problem]], i
     try:
         found = shape.model_validate(body)
     except ValidationError as error:
-        wrong, sent = _by_row(error), _rows_sent(body)
+        sent = _rows_sent(body) if _is_of_rows(error) else 0
+        wrong = _wrong_cells(body, sent)
         good = [place for place in range(sent) if place not in wrong]
         if not wrong or not good:
             raise RefusedError(422, problems(error)) from None
@@ -129,24 +131,60 @@ def _columns(shape: type[C], body: Body) -> tuple[C, dict[int, list[Problem]], i
     return found, dict(sorted(wrong.items())), sent
 
 
-def _by_row(error: ValidationError) -> dict[int, list[Problem]]:
-    """The problems of each row; none at all where one is not of a row, but of the whole."""
-    found: dict[int, list[Problem]] = {}
+def _is_of_rows(error: ValidationError) -> bool:
+    """Whether each error is in a row (`times.3`, `features.NAME.3`, `shadow.score.3`), and none is of the whole."""
     for item in error.errors(include_url=False, include_input=False):
-        place = _row_of(item["loc"])
-        if place is None:
-            return {}
-        of_row = found.setdefault(place, [])
-        if len(of_row) < SHOWN_OF_A_ROW:
-            of_row.append(Problem(location("", item["loc"]), item["type"], item["msg"]))
+        path = item["loc"]
+        depth = 2 if path and path[0] in {"features", "shadow"} else 1
+        if len(path) <= depth or not isinstance(path[depth], int):
+            return False
+    return True
+
+
+def _wrong_cells(body: Body, rows: int) -> dict[int, list[Problem]]:
+    """The problems of each bad row of columns of this length."""
+    shape = reading.LabelRow if "labelled_at" in body else reading.Cells
+    columns = {_CELL.get(name, name): column for name, column in body.items() if isinstance(column, list)}
+    features: Any = body.get("features", {})
+    if isinstance(shadow := body.get("shadow"), dict):
+        columns["shadow_score"] = shadow["score"]
+    found, budget = dict[int, list[Problem]](), Budget()
+    for place in range(rows):
+        row: Body = {name: column[place] for name, column in columns.items()}
+        if shape is reading.Cells:
+            row["features"] = {name: column[place] for name, column in features.items()}
+        try:
+            shape.model_validate(row)
+        except ValidationError as error:
+            budget.spend(error)
+            found[place] = [_in_column(one, place) for one in error.errors(include_url=False, include_input=False)]
+            found[place] = found[place][:SHOWN_OF_A_ROW]
     return found
 
 
-def _row_of(path: Sequence[int | str]) -> int | None:
-    """The row that an error is in: `times.3`, `features.NAME.3`, `shadow.score.3`."""
-    depth = 2 if path and path[0] in {"features", "shadow"} else 1
-    place = path[depth] if len(path) > depth else None
-    return place if isinstance(place, int) else None
+_CELL: Final = {"times": "time"}
+_COLUMN: Final = {"time": "times", "shadow_score": "shadow.score"}
+
+
+def _in_column(error: Any, place: int) -> Problem:  # noqa: ANN401 -- pydantic's details of one error
+    """An error of a row as one of its column."""
+    path = error["loc"]
+    cut = 2 if path[0] == "features" else 1
+    named = (_COLUMN.get(path[0], path[0]), *path[1:cut], place, *path[cut:])
+    return Problem(location("", named), error["type"], error["msg"])
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many errors of one body are told: to make a million takes seconds, in which nobody else is answered."""
+
+    left: int = MOST_ERRORS
+
+    def spend(self, error: ValidationError) -> None:
+        """Raises `RefusedError` (422) for the whole body where there is nothing left."""
+        self.left -= error.error_count()
+        if self.left < 0:
+            refuse(422, "body", "too_many_errors", "nothing was accepted: send fewer rows at once, or mend them")
 
 
 def _rows_sent(body: Body) -> int:
@@ -176,10 +214,12 @@ def _rows(shape: type[M], rows: Sequence[Body]) -> tuple[list[M], dict[int, list
     good: list[M] = []
     wrong: dict[int, list[Problem]] = {}
     seen: set[object] = set()
+    budget = Budget()
     for place, row in enumerate(rows):
         try:
             found = shape.model_validate(row)
         except ValidationError as error:
+            budget.spend(error)
             wrong[place] = problems(error, f"rows.{place}")
             continue
         if row["prediction_id"] in seen:

@@ -97,7 +97,9 @@ async def items_of(request: Request) -> tuple[list[Item], bool]:
 
 
 def is_binary(request: Request) -> bool:
-    """Whether the attributes are in headers."""
+    """Whether the attributes are in headers. A content type of CloudEvents says that they are not."""
+    if request.headers.get("content-type", "").lower().startswith("application/cloudevents"):
+        return False
     return "ce-specversion" in request.headers or "ce-type" in request.headers
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field, JsonValue
 from pydantic.json_schema import models_json_schema
 
+from everloop.events import LabelsLogged, PredictionsLogged
 from everloop_ingest.adapters.cloud import ARROW, BATCH, JSON, MOST_EVENTS, STRUCTURED, Attributes
 from everloop_ingest.domain import reading
 
@@ -123,13 +124,16 @@ def _schemas() -> Schema:
         data["properties"] = {key: one for key, one in _inside(data, "properties").items() if key != "model"}
         data["required"] = [key for key in _required(data) if key != "model"]
         schemas[f"{name}Data"] = data
+    said = _inside(schemas, "Attributes", "properties")
+    said["type"] = {"enum": [PredictionsLogged.TYPE, LabelsLogged.TYPE], "description": "what producers may say"}
     schemas["Event"] = _event()
     return schemas
 
 
 def _event() -> Schema:
     data: JsonValue = {"anyOf": [_ref("ColumnsData"), _ref("LabelColumnsData")]}
-    more: Schema = {"properties": {"data": data, "data_base64": {"type": "string"}}}
+    either: JsonValue = [{"required": ["data"]}, {"required": ["data_base64"]}]
+    more: Schema = {"properties": {"data": data, "data_base64": {"type": "string"}}, "anyOf": either}
     return {"allOf": [_ref("Attributes"), more]}
 
 
