@@ -54,7 +54,7 @@ class House:
 
 @contextmanager
 def a_house(most_waiting: int = 5) -> Iterator[House]:
-    """The model `fraud` is applied."""
+    """The models `fraud` (two classes) and `price` (a number) are applied."""
     broker = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()})
     metrics, fails, wall = Metrics(), [False], FakeWall()
     metrics.know(["fraud"])
@@ -65,6 +65,6 @@ def a_house(most_waiting: int = 5) -> Iterator[House]:
 
     publisher = Publisher(MemoryClient(broker, hook), metrics, Limits(gather_s=0, most_waiting=most_waiting))
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
-    add_routes(app, Door(publisher, lambda: {"fraud"}, wall, metrics))
+    add_routes(app, Door(publisher, lambda: {"fraud", "price"}, wall, metrics, lambda model: model == "fraud"))
     with TestClient(app) as client:
         yield House(client, broker, metrics, wall, fails)

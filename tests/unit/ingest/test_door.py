@@ -218,6 +218,19 @@ def test_bad_labels(house: House, changed: dict[str, object], where: str, rule: 
     assert _first(house.labels(_with(LABELS, **changed))) == (422, where, rule)
 
 
+def test_of_two_classes_a_label_is_one(house: House) -> None:
+    columns = {"model": "fraud", "prediction_id": ["a", "b"], "label": [2, 1], "labelled_at": [NOON_MS, NOON_MS]}
+    rows = [{"prediction_id": name, "label": label, "labelled_at": NOON_MS} for name, label in (("c", 0.5), ("d", 0))]
+    for body, where in ((columns, "label.0"), ({"model": "fraud", "rows": rows}, "rows.0.label")):
+        first, second = house.labels(body).json()["items"]
+        assert (first["errors"][0]["where"], first["errors"][0]["rule"]) == (where, "no_class")
+        assert second["status"] == 202
+    assert [event.label for event in said(house.broker, topics.LABELS, LabelsLogged)] in ([(1,), (0,)], [(0,), (1,)])
+    assert _first(house.labels({**columns, "label": [2, 3]})) == (422, "label.0", "no_class")
+    assert house.labels({**columns, "model": "price"}).json()["refused"] == 0
+    assert house.predictions(_with(COLUMNS, label=[None, 7])).json()["refused"] == 1
+
+
 def test_a_broker_that_is_gone(house: House) -> None:
     house.fails[0] = True
     answer = house.predictions(COLUMNS)

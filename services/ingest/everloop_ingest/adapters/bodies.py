@@ -19,11 +19,13 @@ from everloop_ingest.domain.reading import Stamp
 
 M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", reading.Columns, reading.LabelColumns)
+R = TypeVar("R", reading.Row, reading.LabelRow)
 E = TypeVar("E", PredictionsLogged, LabelsLogged)
 Body = dict[str, object]
 SHOWN_OF_A_ROW: Final = 5
 MOST_ERRORS: Final = 50_000
 TWICE: Final = "names a prediction that an earlier row has named"
+NO_CLASS: Final = "the task of this model is binary: its labels are 0 and 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def read_predictions(body: Body, stamp: Stamp) -> Judged:
     if "rows" not in body:
         return predictions_of(_as_columns(body), stamp)
     about = _valid(reading.Rows, body)
-    rows, wrong = _rows(reading.Row, about.rows)
+    rows, wrong = _rows(reading.Row, about.rows, stamp)
     event = _built(lambda: reading.from_rows(about, rows, stamp))
     return Judged(_scored(event), len(about.rows), wrong, _bad_rows(body, about.rows, wrong))
 
@@ -62,21 +64,21 @@ def read_labels(body: Body, stamp: Stamp) -> Judged:
     if "rows" not in body:
         return labels_of(_one_label(body), stamp)
     about = _valid(reading.LabelRows, body)
-    rows, wrong = _rows(reading.LabelRow, about.rows)
+    rows, wrong = _rows(reading.LabelRow, about.rows, stamp)
     event = _built(lambda: reading.labels_from_rows(about.model, rows, stamp))
     return Judged(event, len(about.rows), wrong, _bad_rows(body, about.rows, wrong))
 
 
 def predictions_of(body: Body, stamp: Stamp) -> Judged:
     """Columns alone: the data of `PredictionsLogged`, and the model. Raises as `read_predictions`."""
-    columns, wrong, asked = _columns(reading.Columns, body)
+    columns, wrong, asked = _columns(reading.Columns, body, stamp)
     event = _scored(_built(lambda: reading.from_columns(columns, stamp)))
     return Judged(event, asked, wrong, _picked(body, [*wrong]) if wrong else {})
 
 
 def labels_of(body: Body, stamp: Stamp) -> Judged:
     """Columns alone: the data of `LabelsLogged`, and the model. Raises as `read_predictions`."""
-    columns, wrong, asked = _columns(reading.LabelColumns, body)
+    columns, wrong, asked = _columns(reading.LabelColumns, body, stamp)
     event = _built(lambda: reading.labels_from_columns(columns, stamp))
     return Judged(event, asked, wrong, _picked(body, [*wrong]) if wrong else {})
 
@@ -108,7 +110,7 @@ def _as_body(rows: Rows) -> Body:
 # -------------------------------------------------------------------------------------------------------- good and bad
 
 
-def _columns(shape: type[C], body: Body) -> tuple[C, dict[int, list[Problem]], int]:
+def _columns(shape: type[C], body: Body, stamp: Stamp) -> tuple[C, dict[int, list[Problem]], int]:
     """The good rows, what is wrong with the others, and how many were sent."""
     wrong: dict[int, list[Problem]] = {}
     try:
@@ -123,11 +125,14 @@ def _columns(shape: type[C], body: Body) -> tuple[C, dict[int, list[Problem]], i
     else:
         sent = len(found.prediction_id)
         good = list(range(sent))
-    if again := reading.repeated(found.prediction_id):
-        if not _rows_sent(body):
-            return found, wrong, sent  # of unequal columns: the event says so
+    again, strange = reading.repeated(found.prediction_id), reading.no_class(found.label, stamp)
+    if (again or strange) and _rows_sent(body):  # columns of unequal length the event refuses
+        wrong |= {good[place]: [Problem(f"label.{good[place]}", "no_class", NO_CLASS)] for place in strange}
         wrong |= {good[place]: [Problem(f"prediction_id.{good[place]}", "duplicate", TWICE)] for place in again}
-        found = _valid(shape, _picked(body, [place for place in good if place not in wrong]))
+        rest = [place for place in good if place not in wrong]
+        if not rest:
+            raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
+        found = _valid(shape, _picked(body, rest))
     return found, dict(sorted(wrong.items())), sent
 
 
@@ -210,8 +215,8 @@ def _picked(body: Body, places: Sequence[int]) -> Body:
     return {name: pick(value) for name, value in body.items()}
 
 
-def _rows(shape: type[M], rows: Sequence[Body]) -> tuple[list[M], dict[int, list[Problem]]]:
-    good: list[M] = []
+def _rows(shape: type[R], rows: Sequence[Body], stamp: Stamp) -> tuple[list[R], dict[int, list[Problem]]]:
+    good: list[R] = []
     wrong: dict[int, list[Problem]] = {}
     seen: set[object] = set()
     budget = Budget()
@@ -221,6 +226,9 @@ def _rows(shape: type[M], rows: Sequence[Body]) -> tuple[list[M], dict[int, list
         except ValidationError as error:
             budget.spend(error)
             wrong[place] = problems(error, f"rows.{place}")
+            continue
+        if reading.no_class([found.label], stamp):
+            wrong[place] = [Problem(f"rows.{place}.label", "no_class", NO_CLASS)]
             continue
         if row["prediction_id"] in seen:
             wrong[place] = [Problem(f"rows.{place}.prediction_id", "duplicate", TWICE)]

@@ -39,12 +39,16 @@ Kind = Literal["predictions", "labels"]
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What the routes need. `models` are those of `loops`, asked for at each request; None before it was read."""
+    """What the routes need. `models` are those of `loops`, asked for at each request; None before it was read.
+
+    `is_binary` says of one of them whether its labels are 0 and 1.
+    """
 
     publisher: Publisher
     models: Callable[[], Collection[str] | None]
     wall: Wall
     metrics: Metrics
+    is_binary: Callable[[str], bool] = lambda _: False
     seen: Seen = field(default_factory=Seen)
     letters: Letters = field(init=False)
 
@@ -118,7 +122,8 @@ async def _read(request: Request, door: Door, topic: Topic, read: Read) -> Sent:
         model = body.get("model")
         _check_model(door, model, "model")
     name, digest = _name(request, model, raw, body)
-    return _remembered(door, topic, read(body, Stamp(name, door.wall())), digest)
+    stamp = Stamp(name, door.wall(), isinstance(model, str) and door.is_binary(model))
+    return _remembered(door, topic, read(body, stamp), digest)
 
 
 def _object(raw: bytes) -> Body:
@@ -193,7 +198,9 @@ async def _accept_events(request: Request, door: Door) -> JSONResponse:
 def _event(door: Door, item: cloud.Item, place: str) -> Sent | RefusedError:
     """The event of an item, or why not: one bad item costs no good one."""
     try:
-        read = cloud.read(item, Stamp("", door.wall()), lambda model: _check_model(door, model, "subject"))
+        model = item.attributes.get("subject")
+        stamp = Stamp("", door.wall(), isinstance(model, str) and door.is_binary(model))
+        read = cloud.read(item, stamp, lambda model: _check_model(door, model, "subject"))
         return _remembered(door, read.topic, read.judged, read.digest)
     except RefusedError as error:
         door.metrics.inc("everloop_rows_refused_total", kind=_kind(cloud.topic_of(item)), reason=error.problems[0].rule)

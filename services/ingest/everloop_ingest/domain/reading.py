@@ -162,10 +162,11 @@ class LabelRows(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Name of the request (its id is computed from it) and the time at which it came."""
+    """Name of a request (its id is computed from it), when it came, and whether its model tells two classes apart."""
 
     name: str
     now: datetime
+    binary: bool = False
 
 
 def from_columns(body: Columns, stamp: Stamp) -> PredictionsLogged:
@@ -222,6 +223,13 @@ def repeated(names: Sequence[str]) -> list[int]:
         return []
     first: dict[str, int] = {}
     return [place for place, name in enumerate(names) if first.setdefault(name, place) != place]
+
+
+def no_class(labels: Sequence[float | None] | None, stamp: Stamp) -> list[int]:
+    """Places of labels that are none of the two classes, 0 and 1. Of other tasks any finite number is a label."""
+    if labels is None or not stamp.binary:
+        return []
+    return [place for place, label in enumerate(labels) if label is not None and label not in {0, 1}]
 
 
 def lacks(event: PredictionsLogged) -> str | None:
