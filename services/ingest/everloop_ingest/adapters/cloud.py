@@ -56,7 +56,7 @@ class Attributes(BaseModel):
         try:
             return UUID(self.id)
         except ValueError:
-            return named_id("CloudEvent", f"{self.source} {self.id}")
+            return named_id("CloudEvent", f"{len(self.source)}/{self.source}/{self.id}")
 
 
 @dataclass(frozen=True, slots=True)
