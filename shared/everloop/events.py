@@ -1205,7 +1205,11 @@ class AlertRaised(Event):
 
 
 class DeadLettered(Event):
-    """A record that could not be handled: where it was, why, and its original bytes (base64)."""
+    """A record or a request that could not be handled: where it was, why, and its original bytes (base64).
+
+    What the front door refused never stood on a topic: its offset is -1. `size` is that of the original value in bytes;
+    where fewer are kept it cannot be replayed. `headers` are those that say how to read it, values in base64.
+    """
 
     TYPE = "io.everloop.record.dead-lettered.v1"
     HIDDEN = True
@@ -1217,6 +1221,9 @@ class DeadLettered(Event):
     error: str
     key: str | None = None
     value: str | None = None
+    where: str = ""
+    size: int | None = None
+    headers: Mapping[str, str] = {}
 
 
 # ------------------------------------------------------------------------------- inputs that are not on any topic

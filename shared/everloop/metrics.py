@@ -28,6 +28,7 @@ Name = Literal[
     "everloop_duplicate_rows_total",
     "everloop_quarantined_rows_total",
     "everloop_dead_letters_total",
+    "everloop_dead_letters_dropped_total",
     "everloop_open_predictions",
     "everloop_parked_labels",
     "everloop_forgotten_rows_total",
@@ -88,6 +89,9 @@ METRICS: Final[Mapping[Name, Metric]] = {
     "everloop_duplicate_rows_total": Metric("counter", "Rows dropped since their prediction id was known", ("model",)),
     "everloop_quarantined_rows_total": Metric("counter", "Rows that count in no window, by why", ("group", "reason")),
     "everloop_dead_letters_total": Metric("counter", "Records put on the dead-letter topic", ("topic", "reason")),
+    "everloop_dead_letters_dropped_total": Metric(
+        "counter", "Refused at the door and not kept: too many in a second, or no broker", ("topic", "reason")
+    ),
     "everloop_open_predictions": Metric("gauge", "Predictions remembered by the join"),
     "everloop_parked_labels": Metric("gauge", "Labels that wait for their prediction"),
     "everloop_forgotten_rows_total": Metric("counter", "Predictions and labels forgotten unmatched", ("reason",)),
