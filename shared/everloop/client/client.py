@@ -65,8 +65,7 @@ class Client:
         self._about: Final = About("predictions", model or "", version, arm)
         self._limits: Final = limits or Limits()
         self._spill: Final = None if spill is None else Path(spill)
-        clear = from_environment(os.environ) if tokens is None else {role: SecretStr(t) for role, t in tokens.items()}
-        self._connect: Final = connect or _transport(target, clear, self._limits.timeout_s)
+        self._connect: Final = connect or _transport(target, _clear(tokens), self._limits.timeout_s)
         self._closed = False
         self._begin()
         _watch_forks()
@@ -206,6 +205,15 @@ class Client:
             self._engine.abandon()
             _ABANDONED.append(self._engine)
         self._begin()
+
+
+def _clear(tokens: Mapping[Role, str] | None) -> Mapping[Role, SecretStr]:
+    """Give the tokens that are shown. Raises `ValueError` for one that cannot stand in a header."""
+    if tokens is None:
+        return from_environment(os.environ)
+    if wrong := [role for role, token in tokens.items() if not (token.isascii() and token.isprintable())]:
+        raise ValueError(f"tokens: {', '.join(wrong)}: not printable ASCII: give what `everloop tokens` made")
+    return {role: SecretStr(token) for role, token in tokens.items()}
 
 
 def _transport(target: str, tokens: Mapping[Role, SecretStr], timeout_s: float) -> Callable[[], Transport]:

@@ -27,7 +27,7 @@ PLACES: Final[dict[Kind, tuple[Topic, str]]] = {
 
 
 class KafkaTransport:
-    """A producer of its own. The id of a batch is that of its event, and says its partition: repeats are known there."""
+    """A producer of its own. The id of a batch is that of its event and says its partition: repeats are known there."""
 
     def __init__(self, address: str, timeout_s: float) -> None:
         """Nothing is opened yet."""

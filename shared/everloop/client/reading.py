@@ -15,15 +15,14 @@ TABLES: Final = (
     ("dataframe_records", "predictions"),  # MLflow
 )
 """Where a list of rows stands in the request, and where the list of answers does."""
-NAMED: Final = ("prediction_id", "entity_id", "time")
 
 
 def read_common(request: object, response: object) -> Prediction | None:
     """Understand one row, `{"features": {...}}` answered by `{"score": 0.1}`, and the `TABLES` of many.
 
     A row is an object of features, or has one as `features`; then `prediction_id`, `entity_id` and `time` may stand
-    beside it. An answer is a number, or an object with `score` and perhaps `prediction_id`, `version` and `arm`.
-    Anything else is not logged: give the middleware a `read` of your own.
+    beside it. An answer is a number, or an object with `score` and perhaps `prediction_id`, `version` and `arm`, the
+    latter two the same in all answers. Anything else is not logged: give the middleware a `read` of your own.
     """
     if not isinstance(request, Mapping) or not isinstance(response, Mapping):
         return None
@@ -41,20 +40,18 @@ def _predictions(
 ) -> Prediction | None:
     scores = [_score(answer) for answer in answers]
     known = [row for row in rows if isinstance(row, Mapping)]
-    if None in scores or len(known) < len(rows):
+    who = {tuple(_of(answer, name) or _of(response, name) for name in ("version", "arm")) for answer in answers}
+    if None in scores or len(known) < len(rows) or len(who) > 1:
         return None
-    beside = [
-        {**_beside(row), **_named(answer, ("prediction_id",))} for row, answer in zip(known, answers, strict=True)
-    ]
-    who = {**_named(response, ("version", "arm")), **_named(answers[0], ("version", "arm"))}
+    version, arm = who.pop()
     return Prediction(
         [_features(row) for row in known],
         scores,
-        prediction_id=_column(beside, "prediction_id"),
-        entity_id=_column(beside, "entity_id"),
-        time=_column(beside, "time"),
-        version=who.get("version"),
-        arm=who.get("arm"),
+        prediction_id=_column([_id(row, answer) for row, answer in zip(known, answers, strict=True)]),
+        entity_id=_column([_beside(row, "entity_id") for row in known]),
+        time=_column([_beside(row, "time") for row in known]),
+        version=None if version is None else str(version),
+        arm=None if arm is None else str(arm),
     )
 
 
@@ -68,17 +65,21 @@ def _features(row: Mapping[str, object]) -> Mapping[str, object]:
     return found if isinstance(found, Mapping) else row
 
 
-def _beside(row: Mapping[str, object]) -> Mapping[str, object]:
-    return _named(row, NAMED) if isinstance(row.get("features"), Mapping) else {}
+def _id(row: Mapping[str, object], answer: object) -> str | int | None:
+    told = _of(answer, "prediction_id")
+    return _beside(row, "prediction_id") if told is None else told
 
 
-def _named(found: object, names: Sequence[str]) -> dict[str, str]:
-    if not isinstance(found, Mapping):
-        return {}
-    return {name: found[name] for name in names if isinstance(found.get(name), str | int)}
+def _beside(row: Mapping[str, object], name: str) -> str | int | None:
+    """What stands beside the features, where they have an object of their own."""
+    return _of(row, name) if isinstance(row.get("features"), Mapping) else None
 
 
-def _column(rows: Sequence[Mapping[str, object]], name: str) -> list[object] | None:
+def _of(found: object, name: str) -> str | int | None:
+    value = found.get(name) if isinstance(found, Mapping) else None
+    return value if isinstance(value, str | int) else None
+
+
+def _column(values: Sequence[object]) -> Sequence[object] | None:
     """Give a column where every row has a value."""
-    found = [row[name] for row in rows if name in row]
-    return found if len(found) == len(rows) else None
+    return None if None in values else values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -67,7 +68,7 @@ def send_all(backlog: Backlog, transport: Transport, tally: Tally, chance: Calla
     """Send until the backlog has ended. One that must wait holds back those behind it: their order stays."""
     failures = 0
     while (batch := backlog.first()) is not None:
-        match transport.send(batch):
+        match _answer(transport, batch):
             case Accepted(refused, reason):
                 backlog.done()
                 tally.add("sent", batch.rows - refused)
@@ -83,4 +84,13 @@ def send_all(backlog: Backlog, transport: Transport, tally: Tally, chance: Calla
                 tally.say("waiting", reason)
                 if not backlog.pause(delay(failures, after_s, chance())):
                     break
-    transport.close()
+    with suppress(Exception):
+        transport.close()
+
+
+def _answer(transport: Transport, batch: Batch) -> Answer:
+    """Whatever a transport raises, the thread goes on."""
+    try:
+        return transport.send(batch)
+    except Exception as error:  # noqa: BLE001 -- code of others runs in here
+        return Later(f"cannot send: {type(error).__name__}")
