@@ -127,8 +127,8 @@ class _Exchange:
         return kept
 
     def _log(self) -> None:
-        if self._asked is None or self._told is None:
-            return
+        if not self._asked or not self._told:
+            return  # too long, no JSON, or a request that the app did not read
         asked, told, identity = bytes(self._asked), bytes(self._told), self._id.decode()
         latency_ms = (time.perf_counter() - self._began) * 1000
         read = self._middleware.read

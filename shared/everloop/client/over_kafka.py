@@ -63,7 +63,7 @@ class KafkaTransport:
         return KafkaProducer(
             bootstrap_servers=self._address, client_id="everloop-client", acks="all", max_request_size=LARGEST,
             allow_auto_create_topics=False, delivery_timeout_ms=wait_ms, request_timeout_ms=wait_ms,
-            max_block_ms=wait_ms, reconnect_backoff_max_ms=1_000, metrics_enabled=False,
+            max_block_ms=wait_ms, bootstrap_timeout_ms=wait_ms, reconnect_backoff_max_ms=1_000, metrics_enabled=False,
         )  # fmt: skip
 
 

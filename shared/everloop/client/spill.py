@@ -20,11 +20,11 @@ import struct
 import uuid
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import orjson
 
@@ -36,6 +36,7 @@ LARGEST: Final = 64 << 20
 """No frame is larger: a length beyond it is damage."""
 LOCK: Final = "lock"
 SUFFIX: Final = ".seg"
+Write = Callable[[int, memoryview], int]
 
 
 def frame(payload: bytes) -> bytes:
@@ -88,15 +89,16 @@ class _Segment:
 class Spill:
     """A queue of batches in files. Not for several threads at once. Whatever the disk says stays in here."""
 
-    def __init__(self, folder: Path, most_bytes: int, segment_bytes: int) -> None:
+    def __init__(self, folder: Path, most_bytes: int, segment_bytes: int, write: Write = os.write) -> None:
         """Nothing is touched before the first call of `adopt` or `append`."""
+        self._write: Final = write
         self._folder: Final = folder
         self._most: Final = most_bytes
         self._segment_bytes: Final = segment_bytes
         self._own: Path | None = None
         self._locks: Final[list[int]] = []
         self._segments: Final[deque[_Segment]] = deque()
-        self._writing: BinaryIO | None = None
+        self._writing: int | None = None
         self._number = 0
         self._waiting: Final[deque[Batch]] = deque()
         self._reading: _Segment | None = None
@@ -123,7 +125,7 @@ class Spill:
             file = self._open(len(data))
         except OSError:
             return False
-        if not self._write(file, data):
+        if not self._appended(file, data):
             return False
         self._segments[-1].size += len(data)
         self._segments[-1].rows += batch.rows
@@ -159,9 +161,10 @@ class Spill:
 
     def abandon(self) -> None:
         """In a forked child: let go of the copies of locks and files, which are the parent's."""
-        for lock in self._locks:
-            os.close(lock)
+        for held in (*self._locks, *([] if self._writing is None else [self._writing])):
+            os.close(held)
         self._locks.clear()
+        self._writing = None
 
     def _adopt(self, place: Path) -> int:
         """Take over a sub-folder, if nobody lives in it; the rows."""
@@ -209,7 +212,7 @@ class Spill:
                 (place / LOCK).unlink()
                 place.rmdir()
 
-    def _open(self, more: int) -> BinaryIO:
+    def _open(self, more: int) -> int:
         """Give the file that is written, or a new one where it is full."""
         if self._writing is not None and self._segments[-1].size + more <= self._segment_bytes:
             return self._writing
@@ -217,20 +220,19 @@ class Spill:
         place = self._place()
         self._number += 1
         path = place / f"{self._number:08d}{SUFFIX}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._writing = os.fdopen(descriptor, "ab", buffering=0)
+        self._writing = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._segments.append(_Segment(path))
         return self._writing
 
-    def _write(self, file: BinaryIO, data: bytes) -> bool:
-        """Append all, or nothing: half a frame is taken back, and if not even that works the segment ends here."""
+    def _appended(self, file: int, data: bytes) -> bool:
+        """Append all, or nothing: half a frame is taken back, and the segment ends there."""
         try:
             left = memoryview(data)
             while left:
-                left = left[file.write(left) :]
+                left = left[self._write(file, left) :]
         except OSError:
             with suppress(OSError):
-                file.truncate(self._segments[-1].size)
+                os.truncate(file, self._segments[-1].size)
             self._seal()
             return False
         return True
@@ -257,9 +259,9 @@ class Spill:
         return True
 
     def _seal(self) -> None:
+        """Flush the segment that is written; what comes goes into a new one."""
         if self._writing is not None:
             with suppress(OSError):
-                os.fsync(self._writing.fileno())
-            with suppress(OSError):
-                self._writing.close()
+                os.fsync(self._writing)
+            os.close(self._writing)
             self._writing = None
