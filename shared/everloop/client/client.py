@@ -120,16 +120,7 @@ class Client:
         counts as one row until it is read. `new_ids` gives so many ids for rows that have none.
         """
         now = clock.time_ns() // 1_000_000
-
-        def unfold() -> tuple[About, list[Row]]:
-            given = read()
-            if given is None:
-                return self._about, []
-            timed = given if given.time is not None else given._replace(time=now)
-            about = self._named(None, given.version, given.arm)
-            return hold(about, timed, new_ids or self._new_ids)[0].unfold()
-
-        self._put(Held(1, size, unfold))
+        self._put(Held(1, size, self._read_later, (read, new_ids or self._new_ids, now)))
 
     def stats(self) -> Stats:
         """Say what has become of the rows of this process. Exact after `close`."""
@@ -170,6 +161,14 @@ class Client:
     def _new_ids(self, rows: int) -> list[str]:
         prefix, numbers = self._prefix, self._numbers
         return [f"{prefix}-{next(numbers):x}" for _ in range(rows)]
+
+    def _read_later(self, read: Callable[[], Prediction | None], new_ids: NewIds, now: int) -> tuple[About, list[Row]]:
+        given = read()
+        if given is None:
+            return self._about, []
+        timed = given if given.time is not None else given._replace(time=now)
+        held, _ = hold(self._named(None, given.version, given.arm), timed, new_ids)
+        return held.unfold(*held.parts)
 
     def _named(self, model: str | None, version: str | None, arm: str | None) -> About:
         known = self._about

@@ -68,7 +68,7 @@ class Engine:
     def _unfolded(self, call: Held) -> list[tuple[About, Row, float]]:
         """Whatever a caller's values do when they are looked at, the thread goes on."""
         try:
-            about, rows = call.unfold()
+            about, rows = call.unfold(*call.parts)
         except Exception as error:  # noqa: BLE001 -- code of the caller's, such as a column of a kind of its own
             self._tally.add("refused", call.rows, f"{UNREADABLE}: {type(error).__name__}")
             return []

@@ -10,6 +10,8 @@ from typing import Final
 from everloop.client.limits import Limits
 from everloop.client.values import Held
 
+LOOKS: Final = 10
+
 
 class Intake:
     """From many threads to one. The lock is held for a few instructions at a time."""
@@ -44,10 +46,7 @@ class Intake:
         None after `close`, when all was taken.
         """
         with self._changed:
-            while not self._calls and not self._closing:
-                self._sleeping = True
-                self._changed.wait()
-            self._sleeping = False
+            self._await()
             self._linger(idle)
             calls, self._calls = self._calls, []
             self.rows = self._bytes = 0
@@ -58,6 +57,15 @@ class Intake:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+
+    def _await(self) -> None:
+        """Look now and then, and sleep only after a while without any: to be woken costs the caller a system call."""
+        looks = 0
+        while not self._calls and not self._closing:
+            looks += 1
+            self._sleeping = looks > LOOKS
+            self._changed.wait(None if self._sleeping else self._limits.linger_s)
+        self._sleeping = False
 
     def _linger(self, idle: Callable[[], bool]) -> None:
         until = time.monotonic() + self._limits.linger_s

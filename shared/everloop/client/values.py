@@ -16,6 +16,7 @@ Kind = Literal["predictions", "labels"]
 CELL_BYTES: Final = 64
 """What a value in the queue is taken to cost, beside the characters of a text."""
 ROW_BYTES: Final = 400
+COLUMNS: Final = ("time", "score", "entity_id", "latency_ms", "status")
 
 
 class Many(Protocol):
@@ -84,57 +85,71 @@ class Row(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What waits in the queue: a copy that nobody else can change, about how much, and how it becomes rows."""
+    """What waits in the queue: a copy that nobody else can change, about how much, and how it becomes rows.
+
+    Two tuples and no closure: what waits is walked over by Python's collector, and a call should not set it off.
+    """
 
     rows: int
     size: int
-    unfold: Callable[[], tuple[About, list[Row]]]
+    unfold: Callable[..., tuple[About, list[Row]]]
+    parts: tuple[object, ...]
 
 
 def hold(about: About, given: Prediction, new_ids: NewIds) -> tuple[Held, list[str]]:
     """Copy a call, and give the ids of its rows. Raises `TypeError` or `ValueError` as `Client.log_predictions`."""
     now = clock.time_ns() // 1_000_000
-    rows, size, features = _copied(given)
+    timed = given if given.time is not None else given._replace(time=now)
+    if isinstance(given.features, Mapping) and not (is_many(given.score) or is_many(given.prediction_id)):
+        return _hold_one(about, timed, given.features, new_ids)
+    rows, size, features = _copied(given.features)
     ids = new_ids(rows) if given.prediction_id is None else _ids(given.prediction_id)
     _require(len(ids) == rows, "prediction_id", rows)
-    columns = {
-        name: _column(name, getattr(given, name), rows) for name in ("score", "entity_id", "latency_ms", "status")
-    }
-    times = _column("time", now if given.time is None else given.time, rows)
+    columns = tuple(_column(name, getattr(timed, name), rows) for name in COLUMNS)
+    return Held(rows, size, _unfold, (about, tuple(ids), features, *columns)), ids
 
-    def unfold() -> tuple[About, list[Row]]:
-        spread = {name: _spread(value, rows) for name, value in columns.items()}
-        return about, [
-            Row(one, _millis(at), score, row, entity, latency, status)
-            for one, at, row, score, entity, latency, status in zip(
-                ids, _spread(times, rows), _as_rows(features), *spread.values(), strict=True
-            )
-        ]
 
-    return Held(rows, size, unfold), ids
+def _hold_one(
+    about: About, given: Prediction, features: Mapping[str, object], new_ids: NewIds
+) -> tuple[Held, list[str]]:
+    for name in COLUMNS:
+        _require(not is_many(getattr(given, name)), name, 1)
+    row = dict(features)
+    ids = new_ids(1) if given.prediction_id is None else [str(given.prediction_id)]
+    parts = (about, ids[0], row, given.time, given.score, given.entity_id, given.latency_ms, given.status)
+    return Held(1, _weight(row), _unfold_one, parts), ids
+
+
+def _unfold_one(
+    about: About, name: str, features: Mapping[str, object], time: object, score: object, *others: object
+) -> tuple[About, list[Row]]:
+    return about, [Row(name, _millis(time), score, features, *others)]
+
+
+def _unfold(about: About, ids: Sequence[str], features: Features, *columns: OneOrMany) -> tuple[About, list[Row]]:
+    times, scores, *others = (_spread(column, len(ids)) for column in columns)
+    together = zip(ids, times, scores, _as_rows(features), *others, strict=True)
+    return about, [Row(name, _millis(at), *values) for name, at, *values in together]
 
 
 def hold_labels(about: About, prediction_id: OneOrMany, label: OneOrMany, labelled_at: OneOrMany) -> Held:
     """Copy labels. Raises as `Client.log_labels`."""
-    ids = _ids(prediction_id)
+    ids = tuple(_ids(prediction_id))
     labels = _column("label", label, len(ids))
-    times = _column("labelled_at", clock.time_ns() // 1_000_000 if labelled_at is None else labelled_at, len(ids))
-
-    def unfold() -> tuple[About, list[Row]]:
-        together = zip(ids, _spread(times, len(ids)), _spread(labels, len(ids)), strict=True)
-        return about, [Row(one, _millis(at), value) for one, at, value in together]
-
-    return Held(len(ids), len(ids) * ROW_BYTES, unfold)
+    now = clock.time_ns() // 1_000_000
+    times = _column("labelled_at", now if labelled_at is None else labelled_at, len(ids))
+    return Held(len(ids), len(ids) * ROW_BYTES, _unfold_labels, (about, ids, times, labels))
 
 
-def _copied(given: Prediction) -> tuple[int, int, Features]:
+def _unfold_labels(about: About, ids: Sequence[str], times: OneOrMany, labels: OneOrMany) -> tuple[About, list[Row]]:
+    together = zip(ids, _spread(times, len(ids)), _spread(labels, len(ids)), strict=True)
+    return about, [Row(name, _millis(at), value) for name, at, value in together]
+
+
+def _copied(features: Features) -> tuple[int, int, Features]:
     """Rows, about how many bytes, and the copy: one level deep, for what stands in a feature is a plain value."""
-    features = given.features
     if isinstance(features, Mapping):
-        if is_many(given.score) or is_many(given.prediction_id):
-            return _copied_columns(features)
-        row = dict(features)
-        return 1, _weight(row), [row]
+        return _copied_columns(features)
     if isinstance(features, list | tuple) and all(isinstance(row, Mapping) for row in features):
         copies = [dict(row) for row in features]
         return len(copies), sum(map(_weight, copies)), copies

@@ -151,7 +151,7 @@ def test_the_other_side_may_ask_for_a_longer_pause_and_never_for_ever() -> None:
 
 
 def a_call(rows: int = 1, size: int = 10) -> Held:
-    return Held(rows, size, lambda: (About("labels", "fraud"), []))
+    return Held(rows, size, lambda: (About("labels", "fraud"), []), ())
 
 
 def test_the_queue_is_bounded_by_rows_and_by_bytes_and_takes_one_large_call() -> None:

@@ -29,13 +29,16 @@ def held(features: object, score: object = 0.5, **more: object) -> Held:
 
 
 def rows(*calls: Held) -> list[Row]:
-    return [row for call in calls for row in call.unfold()[1]]
+    return [row for call in calls for row in call.unfold(*call.parts)[1]]
 
 
 def made(*calls: Held, limits: Limits | None = None) -> Made:
     ids = iter(map(str, range(1000)))
     unfolded = [
-        (about, row, call.size / call.rows) for call in calls for about, found in [call.unfold()] for row in found
+        (about, row, call.size / call.rows)
+        for call in calls
+        for about, found in [call.unfold(*call.parts)]
+        for row in found
     ]
     return make(unfolded, limits or Limits(), lambda: next(ids), NOON_MS)
 
