@@ -6,7 +6,6 @@ import atexit
 import os
 import secrets
 import threading
-import time as clock
 import weakref
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -22,7 +21,7 @@ from everloop.client.over_http import HttpTransport
 from everloop.client.sending import Transport
 from everloop.client.spill import Spill
 from everloop.client.tally import Stats, Tally
-from everloop.client.values import About, Features, Held, NewIds, OneOrMany, Prediction, Row, hold, hold_labels
+from everloop.client.values import About, Features, Held, NewIds, OneOrMany, Prediction, Row, hold, hold_labels, now_ms
 from everloop.settings import Broker, HttpUrl
 from everloop.tokens import Role, from_environment
 
@@ -94,7 +93,8 @@ class Client:
         `prediction_id` is made here where you have none; `entity_id` is whom it is about, `time` when (an aware
         datetime, or ms since 1970; now by default), `status` is `ok` or `error`.
         """
-        given = Prediction(features, score, prediction_id, entity_id, time, latency_ms, status)
+        at = now_ms() if time is None else time
+        given = Prediction(features, score, prediction_id, entity_id, at, latency_ms, status)
         held, ids = hold(self._named(model, version, arm), given, self._new_ids)
         self._put(held)
         return ids
@@ -119,8 +119,7 @@ class Client:
         It gives None where there is nothing to log. What it holds on to takes about `size` bytes of the queue, and
         counts as one row until it is read. `new_ids` gives so many ids for rows that have none.
         """
-        now = clock.time_ns() // 1_000_000
-        self._put(Held(1, size, self._read_later, (read, new_ids or self._new_ids, now)))
+        self._put(Held(1, size, self._read_later, (read, new_ids or self._new_ids, now_ms())))
 
     def stats(self) -> Stats:
         """Say what has become of the rows of this process. Exact after `close`."""

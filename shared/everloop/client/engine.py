@@ -14,7 +14,7 @@ from everloop.client.limits import Limits
 from everloop.client.sending import Transport, send_all
 from everloop.client.spill import Spill
 from everloop.client.tally import Tally
-from everloop.client.values import About, Held, Row
+from everloop.client.values import About, Held, Row, now_ms
 
 UNREADABLE: Final = "what was given cannot be taken apart into rows"
 
@@ -58,7 +58,7 @@ class Engine:
         while (calls := self.intake.take(self._backlog.is_idle)) is not None:
             self._busy = sum(call.rows for call in calls)
             rows = [one for call in calls for one in self._unfolded(call)]
-            made = make(rows, self._limits, lambda: str(uuid.uuid4()), time.time_ns() // 1_000_000)
+            made = make(rows, self._limits, lambda: str(uuid.uuid4()), now_ms())
             self._tally.add("refused", made.refused, "not written as JSON: a value or a time has no form in it")
             for batch in made.batches:
                 self._backlog.push(batch)

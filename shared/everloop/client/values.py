@@ -16,6 +16,8 @@ Kind = Literal["predictions", "labels"]
 CELL_BYTES: Final = 64
 """What a value in the queue is taken to cost, beside the characters of a text."""
 ROW_BYTES: Final = 400
+SINGLE: Final = (float, int, str, bytes)
+COLUMN: Final = (list, tuple)
 COLUMNS: Final = ("time", "score", "entity_id", "latency_ms", "status")
 
 
@@ -96,27 +98,31 @@ class Held(NamedTuple):
     parts: tuple[object, ...]
 
 
+def now_ms() -> int:
+    """Read the wall clock, in ms since 1970."""
+    return clock.time_ns() // 1_000_000
+
+
 def hold(about: About, given: Prediction, new_ids: NewIds) -> tuple[Held, list[str]]:
-    """Copy a call, and give the ids of its rows. Raises `TypeError` or `ValueError` as `Client.log_predictions`."""
-    now = clock.time_ns() // 1_000_000
-    timed = given if given.time is not None else given._replace(time=now)
+    """Copy a call, which has a time, and give the ids of its rows. Raises as `Client.log_predictions`."""
     if isinstance(given.features, Mapping) and not (is_many(given.score) or is_many(given.prediction_id)):
-        return _hold_one(about, timed, given.features, new_ids)
+        return _hold_one(about, given, given.features, new_ids)
     rows, size, features = _copied(given.features)
     ids = new_ids(rows) if given.prediction_id is None else _ids(given.prediction_id)
     _require(len(ids) == rows, "prediction_id", rows)
-    columns = tuple(_column(name, getattr(timed, name), rows) for name in COLUMNS)
+    columns = tuple(_column(name, getattr(given, name), rows) for name in COLUMNS)
     return Held(rows, size, _unfold, (about, tuple(ids), features, *columns)), ids
 
 
 def _hold_one(
     about: About, given: Prediction, features: Mapping[str, object], new_ids: NewIds
 ) -> tuple[Held, list[str]]:
-    for name in COLUMNS:
-        _require(not is_many(getattr(given, name)), name, 1)
+    _, score, prediction_id, entity_id, time, latency_ms, status, _, _ = given
+    if any(map(is_many, (entity_id, time, latency_ms, status))):
+        raise ValueError("features: unequal columns: these are one row, beside columns of many")
     row = dict(features)
-    ids = new_ids(1) if given.prediction_id is None else [str(given.prediction_id)]
-    parts = (about, ids[0], row, given.time, given.score, given.entity_id, given.latency_ms, given.status)
+    ids = new_ids(1) if prediction_id is None else [str(prediction_id)]
+    parts = (about, ids[0], row, time, score, entity_id, latency_ms, status)
     return Held(1, _weight(row), _unfold_one, parts), ids
 
 
@@ -136,8 +142,7 @@ def hold_labels(about: About, prediction_id: OneOrMany, label: OneOrMany, labell
     """Copy labels. Raises as `Client.log_labels`."""
     ids = tuple(_ids(prediction_id))
     labels = _column("label", label, len(ids))
-    now = clock.time_ns() // 1_000_000
-    times = _column("labelled_at", now if labelled_at is None else labelled_at, len(ids))
+    times = _column("labelled_at", now_ms() if labelled_at is None else labelled_at, len(ids))
     return Held(len(ids), len(ids) * ROW_BYTES, _unfold_labels, (about, ids, times, labels))
 
 
@@ -180,11 +185,16 @@ def _weight(row: Mapping[str, object]) -> int:
 
 def is_many(value: object) -> TypeGuard[Many]:
     """Whether this is a column of values, and no single one."""
-    if isinstance(value, list | tuple):
-        return True
-    if value is None or isinstance(value, int | float | str | bytes | Mapping):
+    if value is None or isinstance(value, SINGLE):
         return False
-    return hasattr(value, "__len__") and hasattr(value, "__iter__") and getattr(value, "ndim", 1) == 1
+    if isinstance(value, COLUMN):
+        return True
+    return (
+        not isinstance(value, Mapping)
+        and hasattr(value, "__len__")
+        and hasattr(value, "__iter__")
+        and getattr(value, "ndim", 1) == 1
+    )
 
 
 def _is_frame(value: object) -> TypeGuard[Frame]:

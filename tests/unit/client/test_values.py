@@ -24,7 +24,7 @@ STAMP = Stamp("test", NOON)
 
 
 def held(features: object, score: object = 0.5, **more: object) -> Held:
-    given = Prediction(features, score, **more)  # type: ignore[arg-type]  # what is wrong is the test
+    given = Prediction(features, score, **{"time": NOON_MS, **more})  # type: ignore[arg-type]  # what is wrong is the test
     return hold(ABOUT, given, lambda rows: [f"new-{place}" for place in range(rows)])[0]
 
 
@@ -108,6 +108,7 @@ def test_what_the_caller_changes_later_is_not_sent() -> None:
         ({"a": 1}, {"score": [1, 2]}, ValueError, "features: unequal columns: where"),
         ([{}, {}], {"score": [1]}, ValueError, "score: unequal columns: give one value for each of the 2 rows"),
         ([{}, {}], {"prediction_id": ["cnry"]}, ValueError, "prediction_id: unequal columns: give"),
+        ({}, {"latency_ms": [1]}, ValueError, "features: unequal columns: these"),
         ([{}, {}], {"time": [1, 2, 3]}, ValueError, "time: unequal columns: give"),
     ],
 )
@@ -154,7 +155,7 @@ def test_labels_without_a_value_are_refused() -> None:
 
 
 def test_a_batch_has_one_version_and_each_id_once_and_is_not_too_large() -> None:
-    other = hold(ABOUT._replace(version="2"), Prediction({"a": 1}, 0.5, "x"), lambda _: [])[0]
+    other = hold(ABOUT._replace(version="2"), Prediction({"a": 1}, 0.5, "x", time=1), lambda _: [])[0]
     calls = [held({"a": 1}, prediction_id="x"), other, held({"a": 2}, prediction_id="x"), held([{}] * 5)]
     found = made(*calls, limits=Limits(batch_rows=4)).batches
     assert [(columns(one)["version"], columns(one)["prediction_id"]) for one in found] == [
