@@ -22,7 +22,7 @@ class Limits:
     queue_bytes: int = 64 * MIB
     batch_rows: int = 2_000
     batch_bytes: int = MIB
-    linger_s: float = 0.1
+    linger_s: float = 0.25
     timeout_s: float = 10.0
     spill_bytes: int = 256 * MIB
     segment_bytes: int = 4 * MIB

@@ -118,7 +118,7 @@ def _hold_one(
     about: About, given: Prediction, features: Mapping[str, object], new_ids: NewIds
 ) -> tuple[Held, list[str]]:
     _, score, prediction_id, entity_id, time, latency_ms, status, _, _ = given
-    if any(map(is_many, (entity_id, time, latency_ms, status))):
+    if is_many(entity_id) or is_many(time) or is_many(latency_ms) or is_many(status):
         raise ValueError("features: unequal columns: these are one row, beside columns of many")
     row = dict(features)
     ids = new_ids(1) if prediction_id is None else [str(prediction_id)]
@@ -180,7 +180,8 @@ def _copied_columns(features: Mapping[str, object]) -> tuple[int, int, Features]
 
 
 def _weight(row: Mapping[str, object]) -> int:
-    return ROW_BYTES + CELL_BYTES * len(row) + sum(len(value) for value in row.values() if type(value) is str)
+    texts = [len(value) for value in row.values() if type(value) is str]
+    return ROW_BYTES + CELL_BYTES * len(row) + sum(texts)
 
 
 def is_many(value: object) -> TypeGuard[Many]:
