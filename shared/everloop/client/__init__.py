@@ -10,7 +10,8 @@ from everloop.client.client import Client
 from everloop.client.limits import Limits
 from everloop.client.metrics import StatsCollector
 from everloop.client.middleware import EverloopMiddleware
+from everloop.client.reading import read_common
 from everloop.client.tally import Stats
 from everloop.client.values import Prediction
 
-__all__ = ["Client", "EverloopMiddleware", "Limits", "Prediction", "Stats", "StatsCollector"]
+__all__ = ["Client", "EverloopMiddleware", "Limits", "Prediction", "Stats", "StatsCollector", "read_common"]

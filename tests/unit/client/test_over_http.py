@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import orjson
 import pytest
+from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from everloop import topics
@@ -22,6 +24,7 @@ from everloop.metrics import Metrics
 from everloop.runtime.memory import MemoryLog
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import Limits, Publisher
+from examples import sdk_fastapi, sdk_log
 from tests.unit.client.fakes import FAST, ROW
 from tests.unit.ingest.builders import NOON_MS, FakeWall, said
 
@@ -57,6 +60,25 @@ def test_the_front_door_takes_what_is_logged_and_a_bad_row_costs_no_other(house:
     assert sorted(told) == ["a", "b", "c"]
     (labels,) = said(house.broker, topics.LABELS, LabelsLogged)
     assert (labels.label, labels.labelled_at) == ((0.0, 1.0), (NOON_MS, NOON_MS))
+
+
+def test_the_example_logs_predictions_and_their_labels(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sdk_log, "SPILL", tmp_path)
+    with sdk_log.connect(house.url) as client:
+        sdk_log.log(client)
+    assert client.stats() == Stats(sent=4)
+
+
+def test_the_example_of_a_server_logs_what_it_answers(house: House) -> None:
+    with Client(house.url, model="fraud", version="1", limits=FAST, tokens={}) as client:
+        server = TestClient(sdk_fastapi.serve(client))
+        answer = server.post("/predict", json={"features": {"amount": 80.0, "country": "DE"}, "entity_id": "card-9"})
+    assert answer.json() == {"score": 0.34}
+    told = said(house.broker, topics.PREDICTIONS, PredictionsLogged)
+    (mine,) = [event for event in told if event.prediction_id == (answer.headers["x-prediction-id"],)]
+    assert (mine.score, mine.entity_id) == ((0.34,), ("card-9",))
 
 
 @dataclass
