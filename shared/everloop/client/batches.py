@@ -14,6 +14,8 @@ from everloop.client.limits import Limits
 from everloop.client.values import About, Kind, Row
 
 OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY
+MOST_TIMES: Final = 2
+"""Rows whose texts are longer than they were taken to be make a batch of at most so many times its bound."""
 MISSING: Final = frozenset({"NAType", "NaTType"})
 """Types of pandas that say that there is no value."""
 
@@ -58,10 +60,17 @@ def make(rows: Iterable[tuple[About, Row, float]], limits: Limits, new_id: Calla
     refused = 0
 
     def close(about: About) -> None:
+        write(about, open_groups.pop(about).rows)
+
+    def write(about: About, rows: Sequence[Row]) -> None:
         nonlocal refused
-        group = open_groups.pop(about)
-        good, body = _written(about, group.rows)
-        refused += len(group.rows) - good
+        good, body = _written(about, rows)
+        if len(body) > MOST_TIMES * limits.batch_bytes and len(rows) > 1:
+            middle = len(rows) // 2
+            write(about, rows[:middle])
+            write(about, rows[middle:])
+            return
+        refused += len(rows) - good
         if good:
             made.append(Batch(new_id(), about.kind, about.model, good, now_ms, body))
 

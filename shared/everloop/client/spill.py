@@ -123,6 +123,9 @@ class Spill:
             return False
         try:
             file = self._open(len(data))
+        except FileNotFoundError:
+            self._own = None  # somebody has removed it: a new one next time
+            return False
         except OSError:
             return False
         if not self._appended(file, data):

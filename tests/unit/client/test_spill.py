@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from hypothesis import given
@@ -169,6 +170,15 @@ def test_rows_that_the_disk_no_longer_gives_are_counted(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     assert drain(spill) == []
     assert (spill.lost, spill.rows) == (3, 0)
+
+
+def test_a_folder_that_somebody_removed_is_made_anew(tmp_path: Path) -> None:
+    spill = a_spill(tmp_path / "spill", segment=10)
+    assert spill.append(a_batch("a"))
+    shutil.rmtree(tmp_path / "spill")
+    assert [spill.append(a_batch(name)) for name in "bc"] == [False, True]
+    assert names(drain(spill)) == ["c"]
+    assert spill.lost == 1
 
 
 def test_a_folder_that_cannot_be_written_refuses(tmp_path: Path) -> None:

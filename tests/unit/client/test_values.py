@@ -163,6 +163,8 @@ def test_a_batch_has_one_version_and_each_id_once_and_is_not_too_large() -> None
     ]  # fmt: skip
     small = made(held([{"a": "x" * 1000}] * 3), limits=Limits(batch_bytes=1500)).batches
     assert [batch.rows for batch in small] == [1, 1, 1]
+    long = held(pd.DataFrame({"a": ["x" * 5_000] * 4}))
+    assert [batch.rows for batch in made(long, limits=Limits(batch_bytes=6_000)).batches] == [2, 2]
 
 
 def test_features_that_a_row_lacks_are_none_and_an_entity_is_its_id() -> None:
