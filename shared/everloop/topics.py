@@ -71,8 +71,8 @@ COMMANDS = Topic(
 )  # fmt: skip
 PREDICTIONS = Topic(
     "everloop.predictions.v1", "scored requests and heartbeats", (e.PredictionsLogged, e.HeartbeatSent), "any",
-    producers=("ingest", "serving", "producers"), consumers=("ingest", "drift"), cleanup="time", dead_letters=True,
-    placed_by="any",
+    producers=("ingest", "serving", "drift", "producers"), consumers=("ingest", "drift"), cleanup="time",
+    dead_letters=True, placed_by="any",
 )  # fmt: skip
 LABELS = Topic(
     "everloop.labels.v1", "what really happened", (e.LabelsLogged,), "any",
@@ -85,7 +85,7 @@ KEYS = Topic(
 )  # fmt: skip
 OUTCOMES = Topic(
     "everloop.outcomes.v1", "predictions with their labels", (e.OutcomesJoined, e.HeartbeatPassed), "model",
-    producers=("ingest",), consumers=("ingest", "drift"), cleanup="time", dead_letters=False,
+    producers=("ingest", "drift"), consumers=("ingest", "drift"), cleanup="time", dead_letters=False,
     placed_by="prediction id",
 )  # fmt: skip
 ARCHIVE = Topic(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from everloop import topics
 from everloop.events import AlertRaised, Episode, Event, Severity, WindowJudged
+from everloop.names import PROBE
 from everloop.runtime.room import Decider, Projection
 from everloop_drift.domain import judging
 
@@ -21,14 +22,17 @@ CONSUMES = (
     topics.LOOPS,
     topics.CLOCK,
 )
-PRODUCES = (topics.PARTIALS, topics.WINDOWS, topics.DRIFT)
+PRODUCES = (topics.PREDICTIONS, topics.OUTCOMES, topics.PARTIALS, topics.WINDOWS, topics.DRIFT)
 ENDS = frozenset({Episode.OPENED, Episode.CLOSED})
 
 
 def announce(state: judging.State, event: Event) -> Sequence[AlertRaised]:
-    """An episode is one alert when it opens and one when it closes, not one per window; so is a fault."""
+    """An episode is one alert when it opens and one when it closes, not one per window; so is a fault.
+
+    The probe drifts on purpose: an alert says when it is not found.
+    """
     del state
-    if not isinstance(event, WindowJudged):
+    if not isinstance(event, WindowJudged) or event.model == PROBE:
         return ()
     reason = event.reason
     why = f"({reason.rule} {reason.measured}, limit {reason.limit}, {reason.samples} rows)"
