@@ -10,7 +10,7 @@ from typing import Protocol
 
 from everloop import topics
 from everloop.codec import decode, encode
-from everloop.events import AlertRaised, Event, HeartbeatPassed, HeartbeatSent, WindowJudged
+from everloop.events import AlertRaised, Event, HeartbeatPassed, HeartbeatSent, WindowClosed, WindowJudged
 from everloop.jobs import ChildJobs
 from everloop.metrics import Metrics
 from everloop.names import PROBE
@@ -121,6 +121,11 @@ class Stage:
         """Every verdict."""
         return [event for event in self.events(topics.DRIFT) if isinstance(event, WindowJudged)]
 
+    def closed(self, kind: str) -> list[WindowClosed]:
+        """Every window of this kind that had rows."""
+        events = [event for event in self.events(topics.WINDOWS) if isinstance(event, WindowClosed)]
+        return [event for event in events if event.kind == kind and event.arms]
+
     def events(self, topic: topics.Topic) -> list[Event]:
         """All of a topic."""
         records = [record for n in range(topic.partitions) for record in self.broker.records[Place(topic.name, n)]]
@@ -141,7 +146,9 @@ class Stage:
         for number in range(topics.PARTITIONS):
             name = f"{self.beats}/{number}"
             sent = HeartbeatSent.named(name, self.now, "*", replica="0", clocks={"*": now})
-            passed = HeartbeatPassed.named(name, self.now, "*", topic=topics.KEYS.name, partition=number, clocks={"*": now})
+            passed = HeartbeatPassed.named(
+                name, self.now, "*", topic=topics.KEYS.name, partition=number, clocks={"*": now}
+            )
             self._say(topics.PREDICTIONS, sent, number)
             self._say(topics.OUTCOMES, passed, number)
 
