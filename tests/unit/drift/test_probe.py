@@ -7,10 +7,24 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from everloop import topics
+from everloop.artifacts import MemoryStore
+from everloop.buckets import partition
+from everloop.codec import encode
 from everloop.errors import UsageError
-from everloop.events import ArmWindow, WindowClosed, WindowJudged
+from everloop.events import ArmWindow, LoopApplied, WindowClosed, WindowJudged
+from everloop.jobs import InlineJobs
+from everloop.loopfile import LoopFileError, read_loop
+from everloop.metrics import Metrics
 from everloop.names import PROBE
+from everloop.runtime.broadcast import World
+from everloop.runtime.control import ControlService
+from everloop.runtime.data import DataService, Fold
+from everloop.runtime.log import Message, Place, Record
+from everloop.runtime.memory import MemoryLog
 from everloop.sketch import Labelled
+from everloop_drift.adapters.known import Known
+from everloop_drift.adapters.probe import adopt, messages
 from everloop_drift.domain import judging, sight
 from everloop_drift.domain.hearing import deaf_detectors, jumping_stream
 from everloop_drift.domain.labels import POINTS
@@ -25,7 +39,10 @@ from everloop_drift.domain.probe import (
     probe_rows,
 )
 from everloop_drift.domain.sight import FALSE, INPUTS, QUALITY, Watch
+from everloop_drift.handlers import decider
 from everloop_drift.settings import DriftSettings
+from everloop_ingest.adapters.archives import ArchiveFold
+from everloop_ingest.adapters.routes import RouteFold
 from tests.builders import a_fresh_id
 from tests.unit.drift.builders import a_column_window
 
@@ -153,3 +170,59 @@ def test_the_period_is_a_setting(text: str, period: int) -> None:
 def test_no_other_period_is(text: str) -> None:
     with pytest.raises(UsageError, match="EVERLOOP_PROBE is"):
         DriftSettings.from_environment({"EVERLOOP_PROBE": text})
+
+
+# ------------------------------------------------------------------------------------- nobody but drift hears of it
+
+
+def test_a_loop_file_cannot_have_its_name() -> None:
+    text = f"kind: Loop\nversion: 1\nmodel: {PROBE}\ntask: binary\ncolumns: {{id: i, time: t, label: y}}\n"
+    with pytest.raises(LoopFileError, match=r"l\.yaml:3: model: .* is the name of Everloop's own probe; give"):
+        read_loop(text, "l.yaml")
+
+
+def test_a_loop_of_its_name_in_the_log_is_not_learned_nor_taken_away() -> None:
+    loop = probe_loop(SCHEDULE)
+    event = LoopApplied.named("x", NOW, PROBE, loop=loop.to_payload(), digest="d")
+    record = Record(Place(topics.LOOPS.name, 0), 0, PROBE.encode(), b"")
+    world, known = World(), Known()
+    world.learn(record, event)
+    known.learn(record, event)
+    assert not world.loops
+    assert known.find(PROBE, "1") == "unknown_model"
+    world.loops[PROBE] = loop
+    adopt(known, SCHEDULE)
+    world.learn(record, None)
+    known.learn(record, None)
+    assert world.loops == {PROBE: loop}
+    assert known.find(PROBE, "1") is None
+    known.keep(())
+    assert known.find(PROBE, "1") is None
+
+
+def test_control_services_pass_over_it() -> None:
+    broker = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()})
+    service = ControlService(decider(), broker.client(), InlineJobs({}), replica="0", wall=lambda: NOW)
+    place = Place(topics.WINDOWS.name, partition(PROBE, topics.PARTITIONS))
+    for event in (closed(STARTS[0], "inputs", 0), closed(STARTS[0], "inputs", 0).model_copy(update={"model": "fraud"})):
+        value, headers = encode(event, source="test", recorded=NOW)
+        home = place._replace(partition=partition(event.model, topics.PARTITIONS))
+        broker.client().publish([Message(home, event.model.encode(), value, headers)])
+    while service.step():
+        pass
+    letters = [record for n in range(topics.PARTITIONS) for record in broker.records[Place(topics.DLQ.name, n)]]
+    assert len(letters) == 1, "the other one is a stranger"
+    assert broker.offsets["everloop.drift.judge"][place] == 1 + (place.partition == partition("fraud", 4))
+
+
+def test_ingest_neither_joins_nor_archives_its_rows() -> None:
+    broker = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()})
+    client, store = broker.client(), MemoryStore()
+    client.publish([*messages(SCHEDULE, probe_rows(SCHEDULE, STARTS[0]), STARTS[0], NOW)])
+    folds: list[Fold] = [RouteFold(lambda: NOW, Metrics()), ArchiveFold(store, lambda: NOW, Metrics(), linger_ms=0)]
+    for fold in folds:
+        service = DataService(fold, client, replica="0")
+        while service.step():
+            pass
+    written = {place.topic for place, records in broker.records.items() if records}
+    assert written == {topics.PREDICTIONS.name, topics.OUTCOMES.name, topics.BOOKS.name}

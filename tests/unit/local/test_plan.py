@@ -50,6 +50,12 @@ def test_every_service_is_started_with_its_port_and_what_it_must_know() -> None:
     assert specs["trainer"].env["EVERLOOP_INGEST"] == plan.urls["ingest"] == "http://127.0.0.1:18000"
 
 
+def test_there_is_no_probe_unless_it_is_asked_for() -> None:
+    for options, told in (({}, "0s"), ({"probe": "5m"}, "5m")):
+        specs = {spec.name: spec for spec in a_plan(**options).processes}
+        assert {specs[name].env["EVERLOOP_PROBE"] for name in ("drift-windows", "drift-judge")} == {told}
+
+
 def test_only_the_gatekeeper_can_sign() -> None:
     holders = {spec.name for spec in a_plan().processes if "EVERLOOP_KEY" in spec.env}
     assert holders == {"gatekeeper"}
