@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from everloop import topics
 from everloop.buckets import buckets, partition
-from everloop.codec import Headers, decode, encode, envelope
+from everloop.codec import Headers, decode, encode
 from everloop.errors import InvalidError
 from everloop.events import EVERY_MODEL, AlertRaised, OutcomesJoined, PredictionsLogged, WindowJudged, named_id
 from everloop.metrics import Metrics
@@ -117,12 +117,12 @@ class Probe:
             self.metrics.inc("everloop_probe_missed_total" if answer.lacking else "everloop_probe_found_total")
             if bool(answer.lacking) != was_blind:
                 was_blind = bool(answer.lacking)
-                self._alert(answer)
+                self._tell(answer)
                 alerted = True
         self.watch = watch
         return alerted
 
-    def _alert(self, answer: Answer) -> None:
+    def _tell(self, answer: Answer) -> None:
         alert = self._blind(answer) if answer.lacking else self._sees(answer)
         logger.warning(alert.name, summary=alert.summary)
         value, headers = encode(alert, source=SOURCE, recorded=self.wall())
@@ -189,18 +189,18 @@ def _json(rows: ProbeRows, part: Part, start: int, now: datetime) -> Written:
 
 def _outcomes(rows: ProbeRows, start: int, now: datetime) -> Written:
     """JSON has no NaN and no infinity, but a text that spells one is read as one."""
-    identity = named_id(OutcomesJoined.__name__, f"{PROBE}/{start}")
-    data = {
-        "source": "producer", "version": VERSION, "arm": CHAMPION, "epoch": 0, "prediction_id": rows.ids,
-        "times": rows.times, "bucket": buckets(rows.ids).tolist(), "score": [*map(_spelt, rows.score.tolist())],
-        "label": [*map(_spelt, rows.label.tolist())], "labelled_at": rows.times,
-    }  # fmt: skip
-    headers = envelope(OutcomesJoined.TYPE, identity, moment(start), PROBE, source=SOURCE, recorded=now)
-    return orjson.dumps(data), headers
+    event = OutcomesJoined.named(
+        f"{PROBE}/{start}", moment(start), PROBE, source="producer", version=VERSION, arm=CHAMPION, epoch=0,
+        prediction_id=rows.ids, times=rows.times, bucket=tuple(buckets(rows.ids).tolist()),
+        score=tuple(rows.score.tolist()), label=tuple(rows.label.tolist()), labelled_at=rows.times,
+    )  # fmt: skip
+    value, headers = encode(event, source=SOURCE, recorded=now)
+    spelt = {"score": [*map(_spelt, event.score)], "label": [*map(_spelt, event.label)]}
+    return orjson.dumps({**orjson.loads(value), **spelt}), headers
 
 
-def _spelt(number: float) -> float | str:
-    return number if math.isfinite(number) else str(number)
+def _spelt(number: float | None) -> float | str | None:
+    return number if number is None or math.isfinite(number) else str(number)
 
 
 def moment(at: int) -> datetime:
