@@ -38,7 +38,7 @@ class Process(Protocol):
 
 @dataclass
 class Stage:
-    """`replicas` of each room and of the probe; a process that raises is gone. `deaf` rooms are never stepped."""
+    """`replicas` of each room and of the probe; a process that raises is gone. rooms in `without` are never stepped."""
 
     replicas: int = 1
     without: frozenset[str] = frozenset()
@@ -109,6 +109,12 @@ class Stage:
             pass
         self.now = begin
 
+    @property
+    def periods(self) -> tuple[int, int]:
+        """How many were found in time, and how many were not."""
+        found = self.metrics.value("everloop_probe_found_total")
+        return round(found), round(self.metrics.value("everloop_probe_missed_total"))
+
     def alerts(self) -> list[AlertRaised]:
         """In order of the log."""
         return [event for event in self.events(topics.ALERTS) if isinstance(event, AlertRaised)]
@@ -162,6 +168,7 @@ def periods(count: int) -> int:
     return count * WINDOWS + 2
 
 
-def lacking(alerts: Sequence[AlertRaised]) -> list[object]:
+def lacking(alerts: Sequence[AlertRaised]) -> list[set[str]]:
     """What each blind alert names."""
-    return [alert.details.get("lacking") for alert in alerts if alert.name == "detector_blind"]
+    named = [alert.details.get("lacking") for alert in alerts if alert.name == "detector_blind"]
+    return [set(map(str, one)) for one in named if isinstance(one, list | tuple)]

@@ -17,7 +17,6 @@ from everloop_drift.domain.probe import HEARS, WINDOWS
 from everloop_drift.domain.sight import FALSE, INPUTS, QUALITY
 from tests.simulation.probe_stage import EVERY, Stage, lacking, periods
 
-FOUND, MISSED = "everloop_probe_found_total", "everloop_probe_missed_total"
 ALL = sorted([INPUTS, QUALITY, *HEARS])
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -29,11 +28,11 @@ def healthy() -> Stage:
 
 
 def test_its_drift_is_found_in_time_and_nothing_is_said(healthy: Stage) -> None:
-    assert (healthy.died, healthy.names()) == ([], [])
-    assert (healthy.metrics.value(FOUND), healthy.metrics.value(MISSED)) == (2, 0)
-    assert (
-        EVERY.total_seconds() < healthy.metrics.value("everloop_probe_delay_seconds") <= 21
-    )  # looked for once a window
+    assert not healthy.died
+    assert not healthy.names()
+    assert healthy.periods == (2, 0)
+    delay = healthy.metrics.value("everloop_probe_delay_seconds")
+    assert EVERY.total_seconds() < delay <= 21, "it is looked for once a window"
 
 
 def test_what_blinds_detectors_is_among_its_rows_before_the_drift_and_in_it(healthy: Stage) -> None:
@@ -42,7 +41,7 @@ def test_what_blinds_detectors_is_among_its_rows_before_the_drift_and_in_it(heal
     assert len(sides) >= 2 * WINDOWS
     assert all(side.nonfinite and side.missing and side.malformed for side in sides)
     outcomes = [arm.quality for event in healthy.closed("outcomes") for arm in event.arms]
-    assert all(quality is not None and quality["rejected"] == 16 for quality in outcomes)
+    assert all(dict(quality or {}).get("rejected") == 16 for quality in outcomes)
 
 
 def test_all_its_rows_are_counted_and_none_is_a_dead_letter(healthy: Stage) -> None:
@@ -105,14 +104,14 @@ def test_a_blind_build_trips_the_alert_and_it_names_what_is_not_seen(
     broken(monkeypatch)
     stage = Stage().play(periods(1))
     assert stage.names().count("detector_blind") == 1
-    assert named <= set(lacking(stage.alerts())[0])
-    assert (stage.metrics.value(FOUND), stage.metrics.value(MISSED)) == (0, 1)
+    assert named <= lacking(stage.alerts())[0]
+    assert stage.periods == (0, 1)
 
 
 @pytest.mark.parametrize("room", ["windows", "merge", "judge"])
 def test_a_room_that_stands_still_is_blindness(room: str) -> None:
     stage = Stage(without=frozenset({room})).play(periods(1))
-    assert lacking(stage.alerts()) == [ALL]
+    assert lacking(stage.alerts()) == [set(ALL)]
 
 
 def test_it_is_one_alert_until_drift_sees_again() -> None:
@@ -129,8 +128,9 @@ def test_it_is_one_alert_until_drift_sees_again() -> None:
 
 def test_two_replicas_send_the_same_records_and_raise_the_same_alert() -> None:
     stage = Stage(replicas=2).play(periods(1))
-    assert (stage.died, stage.names()) == ([], [])
-    assert stage.metrics.value(FOUND) == 2
+    assert not stage.died
+    assert not stage.names()
+    assert stage.periods == (2, 0)
     rows = sum(arm.rows for event in stage.closed("inputs") for arm in event.arms)
     assert rows == 96 * len(stage.closed("inputs"))
     stage = Stage(replicas=2, without=frozenset({"merge"})).play(periods(1))
@@ -148,7 +148,7 @@ def test_a_start_in_the_middle_of_a_period_asks_nothing_of_that_period(at: int) 
     stage.without = frozenset()
     stage.play(WINDOWS)
     assert stage.names() == []
-    assert stage.metrics.value(FOUND) == 1
+    assert stage.periods == (1, 0)
 
 
 @pytest.mark.parametrize("at", [4])
@@ -157,4 +157,4 @@ def test_a_period_that_was_not_sent_whole_proves_nothing(at: int) -> None:
     stage.now += EVERY
     stage.play(periods(2) - at - 1)
     assert stage.names() == []
-    assert (stage.metrics.value(FOUND), stage.metrics.value(MISSED)) == (1, 0)
+    assert stage.periods == (1, 0)

@@ -21,7 +21,6 @@ from tests.unit.drift.parity import PARITY
 
 NAME: Final = "docs/drift.md"
 LEAST: Final = 1e-12
-_HEARD: Final = ", ".join(f"`{name}`" for name in HEARS)
 INTRODUCTION: Final = """\
 A closed window is compared with the reference profile of the version that served it: the inputs of the newest rows
 before its training cut, the scores of out-of-time rows. Both sides are counted in the same bins. A numeric column has
@@ -159,18 +158,19 @@ with nights of a fiftieth of the day's rows, and power grows with the effect."""
 PROBE_TEXT: Final = f"""\
 A detector that has gone blind says nothing, and so does a world that stands still. So drift watches a model of its own,
 `{PROBE}`, of which no loop file may have the name. In each period of `EVERLOOP_PROBE` it sends {WINDOWS} windows of
-{ROWS} rows through `predictions` and `outcomes`; in the last {WINDOWS - STABLE} inputs have moved and most labels are
-other than predicted. One row in {EACH} of *every* window holds a NaN, an infinity, a text or nothing. Rows follow from
-the number of the window in its period alone: each period is the same, and two replicas send the same records, of which
-one is dropped.
+{ROWS} rows through `predictions` and `outcomes`. In the last {WINDOWS - STABLE} of them inputs have moved, and most
+labels are other than predicted. One row in {EACH} of *every* window holds a NaN, an infinity, a text or nothing. Rows
+follow from the number of the window in its period alone: each period is the same, and two replicas send the same
+records, of which one is dropped.
 
-Of each drift the verdicts must show a drift of inputs, a fall of `{METRIC}`, and what {_HEARD} find in the errors; of
-the windows before it, nothing. What is missing one window after the period has closed is the alert `detector_blind`,
-once, until a period is found again (`detector_sees`). No verdict at all is blindness, too: a room that stands still, a
-lane that is stopped. Beside it each detector is fed a stream with a NaN and both infinities before a jump: counts are
-integers, so that no such value reaches one by way of windows, and this is how the check that stands before them is
-tried. A period of which a window was not sent in time proves nothing: a start, a lost broker and a sleeping machine
-raise no alarm. A process that dies as soon as it is started says nothing either; that is for its supervisor to say.
+Of each drift the verdicts must show a drift of inputs, a fall of `{METRIC}`, and a firing of each of
+{", ".join(f"`{name}`" for name in HEARS)} on the errors; of the windows before it, nothing.
+What is missing one window after the period has closed is the alert `detector_blind`, once, until a period is found
+again (`detector_sees`). No verdict at all is blindness, too: a room that stands still, a lane that is stopped. Beside
+it each detector is fed a stream with a NaN and both infinities before a jump: counts are integers, so that no such
+value reaches one by way of windows, and this is how the check that stands before them is tried. A period of which a
+window was not sent in time proves nothing: a start, a lost broker and a sleeping machine raise no alarm. A process that
+dies as soon as it is started says nothing either; that is for its supervisor to say.
 
 The trainer, the gatekeeper and rollout pass over this model; ingest neither joins nor archives its rows, and enters
 them in its books as quarantined. Its windows and verdicts are kept for ever like those of any model, 85 kB a period: 2
