@@ -74,7 +74,7 @@ COMMANDS = Topic(
 )  # fmt: skip
 PREDICTIONS = Topic(
     "everloop.predictions.v1", "scored requests and heartbeats", (e.PredictionsLogged, e.HeartbeatSent), "any",
-    producers=("ingest", "serving", "producers", "cli"), consumers=("ingest", "drift"), cleanup="time",
+    producers=("ingest", "serving", "drift", "producers", "cli"), consumers=("ingest", "drift"), cleanup="time",
     dead_letters=True, placed_by="any",
 )  # fmt: skip
 LABELS = Topic(
@@ -89,7 +89,7 @@ KEYS = Topic(
 )  # fmt: skip
 OUTCOMES = Topic(
     "everloop.outcomes.v1", "predictions with their labels", (e.OutcomesJoined, e.HeartbeatPassed), "model",
-    producers=("ingest",), consumers=("ingest", "drift"), cleanup="time", dead_letters=False,
+    producers=("ingest", "drift"), consumers=("ingest", "drift"), cleanup="time", dead_letters=False,
     placed_by="prediction id",
 )  # fmt: skip
 ARCHIVE = Topic(

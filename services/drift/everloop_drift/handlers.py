@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from everloop import topics
 from everloop.diagnoses import DATA_FAULTS, SORTS
 from everloop.events import AlertRaised, Episode, Event, ReportFailed, ReportStarted, Severity, WindowJudged
+from everloop.names import PROBE
 from everloop.runtime.room import Decider, Projection
 from everloop_drift.domain import judging, reporting, segments
 
@@ -32,16 +33,17 @@ CONSUMES = (
     topics.ARCHIVE,
     topics.REPORTS,
 )
-PRODUCES = (topics.PARTIALS, topics.WINDOWS, topics.DRIFT, topics.REPORTS)
+PRODUCES = (topics.PREDICTIONS, topics.OUTCOMES, topics.PARTIALS, topics.WINDOWS, topics.DRIFT, topics.REPORTS)
 ENDS = frozenset({Episode.OPENED, Episode.CLOSED})
 
 
 def announce(state: judging.State, event: Event) -> Sequence[AlertRaised]:
     """One cause is one alert when it begins and one when it is over, however many measures, detectors or episodes.
 
-    Episodes of segments that open, or close, with one window are one alert together.
+    Episodes of segments that open, or close, with one window are one alert together. The probe drifts on purpose: an
+    alert says when it is not found.
     """
-    if not isinstance(event, WindowJudged):
+    if not isinstance(event, WindowJudged) or event.model == PROBE:
         return ()
     why, details = _why(event), {"incident": _incident(state, event)}
     return tuple(
