@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from everloop import diagnoses
 from everloop.profile import Calibration, Profile, Season
 
 ENVELOPE = frozenset({"id", "time", "model", "correlation_id", "causation_id", "sequence"})
@@ -388,6 +389,7 @@ class ColumnWindow(Value):
     """One column in one window beside its reference, in the same bins. See `everloop.profile.ColumnProfile` for them.
 
     `groups` gives each bin the number of its group, for the measures that want few bins of near-equal reference mass.
+    `overall` is the whole reference, where `reference` is that of one time of the day or week.
     """
 
     name: str
@@ -554,7 +556,7 @@ class Detection(Value):
 class Fault(Value):
     """Something wrong with what drift compares, not with the world: when it began, goes on, or has ended."""
 
-    kind: Literal["schema_drift", "reference_invalid"]
+    kind: diagnoses.FaultKind
     stage: Episode
 
 
@@ -574,9 +576,30 @@ class SegmentJudged(Value):
     since: Millis | None = None
 
 
+class Evidence(Value):
+    """What a diagnosis stands on: which test of which column was measured, beside the limit that it passed."""
+
+    name: str
+    test: str
+    value: float | str | None = None
+    limit: float | str | None = None
+
+
+class Diagnosis(Value):
+    """What kind of change a window shows, where, and by which evidence; see docs/drift.md for each kind.
+
+    Columns and evidence are the strongest ones, of a bounded number; no column for what is about scores or labels.
+    """
+
+    kind: diagnoses.Kind
+    columns: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
 WindowVerdict = Literal[
-    "stable", "drifted", "too_few", "reference_warming", "no_reference", "schema_drift", "reference_invalid"
-]
+    "stable", "drifted", "too_few", "reference_warming", "no_reference", "schema_drift", "reference_invalid",
+    "data_fault",
+]  # fmt: skip
 
 
 class ErrorSeries(Value):
@@ -678,6 +701,7 @@ class WindowJudged(Event):
     season: Season | None = None
     budget: Budget | None = None
     running: Mapping[str, float] = {}
+    diagnosis: Diagnosis | None = None
 
 
 # ---------------------------------------------------------------------------------------------------------- training
@@ -765,6 +789,18 @@ class EpisodeNoted(Event):
     TYPE = "io.everloop.episode.noted.v1"
     episode_id: UUID
     open: bool
+
+
+class VetoNoted(Event):
+    """The trainer takes note of which faults of the data are open: while any is, no cause of the loop trains.
+
+    `ended` is an episode that was over with the same window.
+    """
+
+    TYPE = "io.everloop.veto.noted.v1"
+    kinds: tuple[str, ...]
+    ended: UUID | None = None
+    reason: Reason
 
 
 class TrainingStarted(Event):
@@ -1203,7 +1239,11 @@ class AlertRaised(Event):
 
 
 class DeadLettered(Event):
-    """A record that could not be handled: where it was, why, and its original bytes (base64)."""
+    """A record or a request that could not be handled: where it was, why, and its original bytes (base64).
+
+    What the front door refused never stood on a topic: its offset is -1. `size` is that of the original value in bytes;
+    where fewer are kept it cannot be replayed. `headers` are those that say how to read it, values in base64.
+    """
 
     TYPE = "io.everloop.record.dead-lettered.v1"
     HIDDEN = True
@@ -1215,6 +1255,9 @@ class DeadLettered(Event):
     error: str
     key: str | None = None
     value: str | None = None
+    where: str = ""
+    size: int | None = None
+    headers: Mapping[str, str] = {}
 
 
 # ------------------------------------------------------------------------------- inputs that are not on any topic

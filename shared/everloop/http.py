@@ -51,6 +51,10 @@ class Problem:
     rule: str
     fix: str = ""
 
+    def below(self, at: str) -> Problem:
+        """The same of a part: `body` of it is the part itself."""
+        return Problem(at if self.where == "body" else f"{at}.{self.where}", self.rule, self.fix)
+
 
 class RefusedError(Exception):
     """A request that is answered with a status and problems."""
@@ -61,6 +65,10 @@ class RefusedError(Exception):
         self.status = status
         self.problems = tuple(problems)
         self.headers = headers or {}
+
+    def below(self, at: str) -> RefusedError:
+        """The same of a part of the request."""
+        return RefusedError(self.status, [problem.below(at) for problem in self.problems], self.headers)
 
 
 def refuse(status: int, where: str, rule: str, fix: str = "", **headers: str) -> NoReturn:
@@ -104,7 +112,7 @@ def service_app(
 
 async def read_json(request: Request, shape: TypeAdapter[T]) -> T:
     """Read and validate a body. Raises `RefusedError`: 415, 400 (no JSON), 413 (from `Limits`), 422 (rule broken)."""
-    _check_media_type(request)
+    media_type(request, ("application/json",))
     parsed = loads(await request.body())
     try:
         return shape.validate_python(parsed)
@@ -112,13 +120,23 @@ async def read_json(request: Request, shape: TypeAdapter[T]) -> T:
         raise RefusedError(422, problems(error)) from None
 
 
+def media_type(request: Request, accepted: Sequence[str]) -> str:
+    """Which of the accepted media types a request names. Raises `RefusedError` 415 that names them all."""
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.replace(" ", "").replace('"', "")
+    if kind.strip() not in accepted or charset not in {"", "charset=utf-8"}:
+        refuse(415, "content-type", "media_type", f"send {' or '.join(accepted)}, texts in UTF-8")
+    return kind.strip()
+
+
 def problems(error: ValidationError, at: str = "") -> list[Problem]:
     """Locations and rules of a validation error, below `at`. Keys of the sender are shown on one line and short."""
     found = error.errors(include_url=False, include_input=False)[:SHOWN_ERRORS]
-    return [Problem(_location(at, item["loc"]), item["type"], item["msg"]) for item in found]
+    return [Problem(location(at, item["loc"]), item["type"], item["msg"]) for item in found]
 
 
-def _location(at: str, path: Sequence[int | str]) -> str:
+def location(at: str, path: Sequence[int | str]) -> str:
+    """Where in a body, below `at`, on one line and short; `body` for the whole."""
     return ".".join(strip(str(part))[:LONGEST_KEY] for part in ((at, *path) if at else path)) or "body"
 
 
@@ -247,13 +265,6 @@ def config(app: ASGIApp) -> uvicorn.Config:
         h11_max_incomplete_event_size=65_536, timeout_graceful_shutdown=5, lifespan="auto", ws="none",
         proxy_headers=False,  # a peer is who is at the other end: nobody becomes another by a header
     )  # fmt: skip
-
-
-def _check_media_type(request: Request) -> None:
-    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    charset = parameters.replace(" ", "").replace('"', "")
-    if kind.strip() != "application/json" or charset not in {"", "charset=utf-8"}:
-        refuse(415, "content-type", "media_type", "send application/json in UTF-8")
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Names of models under replay: `NAME.rN` is the N-th replay of `NAME`. Pure."""
+"""Names of models: `NAME.rN` is the N-th replay of `NAME`, and one name is Everloop's own. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+PROBE: Final = "__probe"
+"""The made-up model by which drift proves that it still sees. It has no loop file, and nobody but drift hears of it."""
 _REPLAYED: Final = re.compile(r"(?P<name>.+)\.r(?P<number>[1-9][0-9]*)")
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from everloop.errors import UsageError
 
-Role = Literal["ingest", "labels", "scoring", "admin"]
+Role = Literal["ingest", "labels", "events", "scoring", "admin"]
 Access = Role | Literal["public"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 ROUTES: Final[Mapping[tuple[str, str], Access]] = {
@@ -26,6 +26,7 @@ ROUTES: Final[Mapping[tuple[str, str], Access]] = {
     ("GET", "/metrics"): "public",
     ("POST", "/v1/predictions"): "ingest",
     ("POST", "/v1/labels"): "labels",
+    ("POST", "/v1/events"): "events",
     ("POST", "/v1/models/{name}/predict"): "scoring",
 }
 """Every route of every service. What is not here is denied. `public`: open to this machine, to others with `admin`."""

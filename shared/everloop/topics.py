@@ -22,6 +22,7 @@ class Topic:
 
     `key` says what a record's key holds, `placed_by` what its partition follows from. They differ where rows of one
     model are spread, or where one model has several keys. `source` is the partition of the record that was read.
+    `retention_bytes` bounds a partition, whatever `retention_ms` says.
     """
 
     name: str
@@ -36,22 +37,24 @@ class Topic:
     placed_by: Placing = "model"
     partitions: int = PARTITIONS
     retention_ms: int = 7 * DAY_MS
+    retention_bytes: int | None = None
     config: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Derive the broker's settings from what is wanted."""
-        object.__setattr__(self, "config", _broker_config(self.cleanup, self.retention_ms))
+        object.__setattr__(self, "config", _broker_config(self))
 
 
-def _broker_config(cleanup: Cleanup, retention_ms: int) -> Mapping[str, str]:
+def _broker_config(topic: Topic) -> Mapping[str, str]:
     common = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "8388608"}
-    match cleanup:
+    match topic.cleanup:
         case "forever":
             return common | {"cleanup.policy": "delete", "retention.ms": "-1"}
         case "compact":
             return common | {"cleanup.policy": "compact", "min.compaction.lag.ms": "60000"}
         case "time":
-            return common | {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+            bound = {"retention.bytes": str(topic.retention_bytes)} if topic.retention_bytes else {}
+            return common | {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)} | bound
 
 
 ALL = ("ingest", "drift", "trainer", "gatekeeper", "rollout", "serving")
@@ -71,12 +74,13 @@ COMMANDS = Topic(
 )  # fmt: skip
 PREDICTIONS = Topic(
     "everloop.predictions.v1", "scored requests and heartbeats", (e.PredictionsLogged, e.HeartbeatSent), "any",
-    producers=("ingest", "serving", "producers"), consumers=("ingest", "drift"), cleanup="time", dead_letters=True,
-    placed_by="any",
+    producers=("ingest", "serving", "drift", "producers", "cli"), consumers=("ingest", "drift"), cleanup="time",
+    dead_letters=True, placed_by="any",
 )  # fmt: skip
 LABELS = Topic(
     "everloop.labels.v1", "what really happened", (e.LabelsLogged,), "any",
-    producers=("ingest", "producers"), consumers=("ingest",), cleanup="time", dead_letters=True, placed_by="any",
+    producers=("ingest", "producers", "cli"), consumers=("ingest",), cleanup="time", dead_letters=True,
+    placed_by="any",
 )  # fmt: skip
 KEYS = Topic(
     "everloop.keys.v1", "internal: rows on their way to the join", (e.KeysRouted, e.HeartbeatPassed), "model",
@@ -85,7 +89,7 @@ KEYS = Topic(
 )  # fmt: skip
 OUTCOMES = Topic(
     "everloop.outcomes.v1", "predictions with their labels", (e.OutcomesJoined, e.HeartbeatPassed), "model",
-    producers=("ingest",), consumers=("ingest", "drift"), cleanup="time", dead_letters=False,
+    producers=("ingest", "drift"), consumers=("ingest", "drift"), cleanup="time", dead_letters=False,
     placed_by="prediction id",
 )  # fmt: skip
 ARCHIVE = Topic(
@@ -116,7 +120,7 @@ REPORTS = Topic(
 TRAINING = Topic(
     "everloop.training.v1", "journal of trainer",
     (e.TurnOpened, e.TurnDeferred, e.EpisodeNoted, e.TrainingStarted, e.ModelVersionCreated, e.TrainingFailed,
-     e.TrainingSkipped, e.TurnClosed),
+     e.TrainingSkipped, e.TurnClosed, e.VetoNoted),
     "model", producers=("trainer",), consumers=("drift", "trainer", "gatekeeper"),
     cleanup="forever", dead_letters=True, journal=True,
 )  # fmt: skip
@@ -144,6 +148,7 @@ ALERTS = Topic(
 DLQ = Topic(
     "everloop.dlq.v1", "records that could not be handled", (e.DeadLettered,), "model",
     producers=ALL, consumers=("cli",), cleanup="time", dead_letters=False, placed_by="any", retention_ms=30 * DAY_MS,
+    retention_bytes=1024**3,
 )  # fmt: skip
 BOOKS = Topic(
     "everloop.books.v1", "internal: what became of each row, by room", (e.BooksKept,),

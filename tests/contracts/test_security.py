@@ -132,10 +132,11 @@ def test_a_route_refuses_nobody_and_the_wrong_role(house: House, route: tuple[st
     method, form = route
     path = form.replace("{name}", "fraud")
     (service,) = [name for name, app in house.apps.items() if route in routes(app)]
-    assert house.send(service, path, b"{}", JSON, method).status_code == 401
-    assert house.send(service, path, b"{}", {**JSON, "authorization": "Bearer x"}, method).status_code == 401
+    kind = kind_of(path)
+    assert house.send(service, path, b"{}", kind, method).status_code == 401
+    assert house.send(service, path, b"{}", {**kind, "authorization": "Bearer x"}, method).status_code == 401
     statuses = {
-        role: house.send(service, path, b"{}", {**JSON, "authorization": f"Bearer {token}"}, method).status_code
+        role: house.send(service, path, b"{}", {**kind, "authorization": f"Bearer {token}"}, method).status_code
         for role, token in house.clear.items()
     }
     assert statuses == {role: 422 if role == access else 403 for role in ROLES}
@@ -174,7 +175,13 @@ LABELS: Mapping[str, object] = {"model": "fraud", "prediction_id": ["a"], "label
 ROWS: Mapping[str, object] = {
     "rows": [{"prediction_id": "a", "entity_id": "b", "time": NOON_MS, "features": {"amount": 1, "shop": "x"}}]
 }
-BODIES = {"/v1/predictions": PREDICTIONS, "/v1/labels": LABELS, "/v1/models/fraud/predict": ROWS}
+EVENT: Mapping[str, object] = {
+    "specversion": "1.0", "id": "e1", "source": "/shop", "type": PredictionsLogged.TYPE, "subject": "fraud",
+    "time": NOON.isoformat(), "data": {name: value for name, value in PREDICTIONS.items() if name != "model"},
+}  # fmt: skip
+BODIES = {
+    "/v1/predictions": PREDICTIONS, "/v1/labels": LABELS, "/v1/events": EVENT, "/v1/models/fraud/predict": ROWS,
+}  # fmt: skip
 CANARIES: Sequence[object] = (TEXT, NUMBER, [TEXT], [NUMBER], {"a": TEXT}, [[TEXT]], [TEXT, TEXT], f"\x1b[31m{TEXT}\n")
 
 
@@ -194,7 +201,12 @@ def service_of(path: str) -> str:
 
 
 def role_of(path: str) -> Role:
-    return {"/v1/predictions": "ingest", "/v1/labels": "labels"}.get(path, "scoring")  # type: ignore[return-value]
+    roles: Mapping[str, Role] = {"/v1/predictions": "ingest", "/v1/labels": "labels", "/v1/events": "events"}
+    return roles.get(path, "scoring")
+
+
+def kind_of(path: str) -> Mapping[str, str]:
+    return {"content-type": "application/cloudevents+json"} if path == "/v1/events" else JSON
 
 
 def without_receipt(answer: Response) -> str:
@@ -206,7 +218,7 @@ def without_receipt(answer: Response) -> str:
 def test_no_value_of_a_body_comes_back(house: House, path: str) -> None:
     bodies = [orjson.dumps(body) for canary in CANARIES for body in replaced(BODIES[path], canary)]
     broken = [body[: len(body) // 2] for body in bodies] + [b'{"a": %s}' % TEXT.encode(), TEXT.encode() * 100_000]
-    headers = {**JSON, "authorization": f"Bearer {house.clear[role_of(path)]}"}
+    headers = {**kind_of(path), "authorization": f"Bearer {house.clear[role_of(path)]}"}
     answers = [house.send(service_of(path), path, body, headers) for body in (*bodies, *broken)]
     assert [answer.text for answer in answers if shows(without_receipt(answer))] == []
     assert {answer.status_code for answer in answers} >= {400, 422}
@@ -227,7 +239,7 @@ def test_no_header_query_or_path_comes_back(house: House, path: str) -> None:
     body, right = orjson.dumps(BODIES[path]), f"Bearer {house.clear[role_of(path)]}"
     paths = [path, f"{path}?{TEXT}={TEXT}", f"/{TEXT}", f"/v1/models/{TEXT}/predict", f"{path}/{TEXT}"]
     answers = [
-        house.send(service_of(path), each, body, {**JSON, "authorization": right, **headers}, method)
+        house.send(service_of(path), each, body, {**kind_of(path), "authorization": right, **headers}, method)
         for each in paths for headers in ({}, *HEADERS) for method in ("POST", "GET", "OPTIONS")
     ]  # fmt: skip
     assert [answer.text for answer in answers if shows(answer.text)] == []
@@ -238,7 +250,7 @@ def test_no_header_query_or_path_comes_back(house: House, path: str) -> None:
 def test_no_token_is_in_an_answer_or_a_log_right_or_wrong(house: House) -> None:
     tokens = [*house.clear.values(), *(f"{token}x" for token in house.clear.values())]
     answers = [
-        house.send(service_of(path), path, b"{", {**JSON, "authorization": f"Bearer {token}"})
+        house.send(service_of(path), path, b"{", {**kind_of(path), "authorization": f"Bearer {token}"})
         for path in BODIES for token in tokens
     ]  # fmt: skip
     said_ = house.out.getvalue() + "".join(answer.text + str(answer.headers) for answer in answers)

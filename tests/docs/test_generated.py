@@ -22,7 +22,14 @@ from everloop.settings import variable
 from everloop.topics import ALL, TOPICS
 from tests.docs.pages import ROOT, text_of
 
-PAGES = ("docs/asyncapi.yaml", "docs/events.md", "docs/metrics.md", "docs/settings.md", "docs/topics.md")
+PAGES = (
+    "docs/asyncapi.yaml",
+    "docs/events.md",
+    "docs/metrics.md",
+    "docs/openapi.yaml",
+    "docs/settings.md",
+    "docs/topics.md",
+)
 VARIABLE = re.compile(r"\bEVERLOOP_[A-Z][A-Z_]*[A-Z]\b")
 
 

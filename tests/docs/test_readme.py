@@ -9,7 +9,7 @@ import pytest
 
 from everloop.local.stack import INFRASTRUCTURE_PORTS, SERVICES
 from everloop.loopfile import read_loop
-from everloop_ingest.adapters.door import read_labels, read_predictions
+from everloop_ingest.adapters.bodies import read_labels, read_predictions
 from everloop_ingest.domain.reading import Stamp
 from everloop_serving.adapters.bodies import BODY
 from tests.builders import NOON

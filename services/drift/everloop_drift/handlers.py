@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pydantic import JsonValue
+
 from everloop import topics
+from everloop.diagnoses import DATA_FAULTS, SORTS
 from everloop.events import AlertRaised, Episode, Event, ReportFailed, ReportStarted, Severity, WindowJudged
+from everloop.names import PROBE
 from everloop.runtime.room import Decider, Projection
 from everloop_drift.domain import judging, reporting, segments
 
@@ -29,36 +33,37 @@ CONSUMES = (
     topics.ARCHIVE,
     topics.REPORTS,
 )
-PRODUCES = (topics.PARTIALS, topics.WINDOWS, topics.DRIFT, topics.REPORTS)
+PRODUCES = (topics.PREDICTIONS, topics.OUTCOMES, topics.PARTIALS, topics.WINDOWS, topics.DRIFT, topics.REPORTS)
 ENDS = frozenset({Episode.OPENED, Episode.CLOSED})
 
 
 def announce(state: judging.State, event: Event) -> Sequence[AlertRaised]:
-    """An episode is one alert when it opens and one when it closes, not one per window; so is a fault.
+    """One cause is one alert when it begins and one when it is over, however many measures, detectors or episodes.
 
-    Episodes of segments that open, or close, with one window are one alert together.
+    Episodes of segments that open, or close, with one window are one alert together. The probe drifts on purpose: an
+    alert says when it is not found.
     """
-    del state
-    if not isinstance(event, WindowJudged):
+    if not isinstance(event, WindowJudged) or event.model == PROBE:
         return ()
-    reason = event.reason
-    why = f"({reason.rule} {reason.measured}, limit {reason.limit}, {reason.samples} rows)"
+    why, details = _why(event), {"incident": _incident(state, event)}
     return tuple(
         AlertRaised.about(
             event, "drift", name=f"{kind}_{stage}", severity=severity if stage is Episode.OPENED else "info",
             summary=f"{event.model} version {event.version}: {kind} {stage} {why}",
-            window_start=event.start, window_end=event.end,
+            window_start=event.start, window_end=event.end, **_diagnosis(event), **details,
         )
-        for kind, stage, severity in _news(event)
+        for kind, stage, severity in _news(state, event)
     ) + tuple(_of_segments(event))  # fmt: skip
 
 
-def _news(event: WindowJudged) -> Iterator[tuple[str, Episode, Severity]]:
+def _news(state: judging.State, event: WindowJudged) -> Iterator[tuple[str, Episode, Severity]]:
     """What begins or ends with this window, and how urgent its beginning is: a fault leaves the model unwatched."""
-    if event.episode in ENDS and event.episode_kind:
-        yield event.episode_kind, event.episode, "warning"
+    incident = state.incident
+    if incident is not None and incident.told == event.id:
+        stage = Episode.CLOSED if incident.over else Episode.OPENED
+        yield incident.name, stage, "error" if incident.of_data else "warning"
     for fault in event.faults:
-        if fault.stage in ENDS:
+        if fault.stage in ENDS and fault.kind not in DATA_FAULTS:
             yield fault.kind, fault.stage, "error"
 
 
@@ -74,6 +79,25 @@ def _of_segments(event: WindowJudged) -> Iterator[AlertRaised]:
                 + (f", and of {len(found) - 1} more segments" if len(found) > 1 else ""),
                 window_start=event.start, window_end=event.end, segments=len(found),
             )  # fmt: skip
+
+
+def _why(event: WindowJudged) -> str:
+    """The diagnosis with its first evidence, or the rule that decided."""
+    reason, found = event.reason, event.diagnosis
+    said = f"({reason.rule} {reason.measured}, limit {reason.limit}, {reason.samples} rows)"
+    if found is None:
+        return said
+    columns = f" in {', '.join(found.columns)}" if found.columns else ""
+    return f"{said}: {SORTS[found.kind].sentence}{columns}"
+
+
+def _diagnosis(event: WindowJudged) -> dict[str, JsonValue]:
+    found = event.diagnosis
+    return {"diagnosis": found.model_dump(mode="json")} if found else {}
+
+
+def _incident(state: judging.State, event: WindowJudged) -> str:
+    return str(state.incident.identity if state.incident else event.id)
 
 
 PROJECTIONS: Mapping[type[Event], Projection[judging.State]] = {WindowJudged: announce}

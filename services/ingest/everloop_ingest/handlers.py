@@ -22,7 +22,7 @@ BROADCASTS: Final[Mapping[str, tuple[Topic, ...]]] = {
 """What every replica reads in full. Rooms read `books` when they are assigned."""
 
 SAYS: Final[Mapping[str, tuple[Topic, ...]]] = {
-    "ingest.door": (topics.PREDICTIONS, topics.LABELS, topics.CLOCK),
+    "ingest.door": (topics.PREDICTIONS, topics.LABELS, topics.CLOCK, topics.DLQ),
     "ingest.route": (topics.KEYS, topics.DLQ, topics.BOOKS),
     "ingest.join": (topics.OUTCOMES, topics.BOOKS),
     "ingest.archive": (topics.ARCHIVE, topics.BOOKS),

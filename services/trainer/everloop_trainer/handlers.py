@@ -9,6 +9,7 @@ from everloop.events import (
     AlertRaised,
     Event,
     ModelVersionCreated,
+    Reason,
     Severity,
     TrainingFailed,
     TrainingSkipped,
@@ -35,10 +36,14 @@ def announce(state: domain.State, event: Event) -> Sequence[AlertRaised]:
         case TrainingFailed():
             return (_alert(event, "training_failed", "error", f"training failed: {event.error}"),)
         case TrainingSkipped():
-            why = event.reason
-            text = f"training was skipped: {_whole(why.measured)} fresh labels, {_whole(why.limit)} needed ({why.rule})"
-            return (_alert(event, "training_skipped", "warning", text),)
+            return (_alert(event, "training_skipped", "warning", f"training was skipped: {_skipped(event.reason)}"),)
     return ()
+
+
+def _skipped(why: Reason) -> str:
+    if why.rule == "veto.data_fault":
+        return f"the data is broken ({why.measured})"
+    return f"{_whole(why.measured)} fresh labels, {_whole(why.limit)} needed ({why.rule})"
 
 
 def _whole(figure: float | str | None) -> str:

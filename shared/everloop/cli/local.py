@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
 from importlib.util import find_spec
@@ -70,6 +71,9 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter per option
     replicas: Annotated[list[str] | None, typer.Option(metavar="NAME=NUMBER", help="e.g. trainer=2.")] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this and what it depends on.")] = None,
     with_tokens: Annotated[bool, typer.Option("--tokens", help="HTTP requests must show a token.")] = False,
+    probe: Annotated[
+        str, typer.Option(metavar="DURATION", help="How often drift's own probe drifts, in whole minutes; 0s: never.")
+    ] = "0s",
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and stop the stack on Ctrl-C.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until everything must be ready.")] = 180,
 ) -> None:
@@ -83,7 +87,7 @@ def up(  # noqa: PLR0913, PLR0917 - one parameter per option
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     place, console = _var(var), Console()
     wish = _wish(place, broker, ports, port or [], replicas or [], only or [])
-    wish = replace(wish, options=replace(wish.options, tokens=with_tokens))
+    wish = replace(wish, options=replace(wish.options, tokens=with_tokens, probe=_probe(probe)))
     plan = make_plan(place, wish, fetched(console))
     with display(console) as show:
         stack = start(place, plan, limit_seconds=timeout, show=show)
@@ -207,6 +211,17 @@ def _wish(place: Var, broker: str | None, ports: str, port: list[str], replicas:
         raise UsageError(f"--only {unknown[0]}: one of {', '.join(process_names(options))}")
     chosen = parse_assignments(port, "--port", tuple(usual_ports(options)), LARGEST)
     return Wish(options, cache_directory(os.environ), chosen, auto=ports == "auto")
+
+
+def _probe(text: str) -> str:
+    """The period, checked before anything is started; drift itself has the same rule. Raises `UsageError`."""
+    from everloop.durations import UNITS, RuleError, parse_duration
+
+    with suppress(RuleError):
+        period = parse_duration(text)
+        if period <= UNITS["d"] and not period % UNITS["m"]:
+            return text
+    raise UsageError(f"--probe {text}: a duration in whole minutes up to a day, such as 5m, or 0s")
 
 
 def _say_addresses(stack: Stack) -> None:

@@ -58,6 +58,8 @@ class Options:
     """Whether HTTP requests must show a token."""
     without: frozenset[str] = frozenset()
     """Services that are left out."""
+    probe: str = "0s"
+    """How often drift's probe drifts; not at all, unless asked for: a replay wants a stack that comes to rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def build_plan(options: Options, ports: Mapping[str, int], broker_argv: tuple[st
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",  # threads of scikit-learn spin: on a few shared cores they cost more than they give
     }
+    common |= {"EVERLOOP_PROBE": options.probe}
     common |= {"EVERLOOP_TOKENS": str(var.keys / HASHES)} if options.tokens else {}
     processes = (
         *(() if options.broker else (_broker(var, ports, address, broker_argv),)),

@@ -12,8 +12,9 @@ from everloop.errors import InvalidError
 from everloop.loop.deciding import Gate, Keep, Owner, Rollout
 from everloop.loop.metrics import METRICS, Metric, Task, primary
 from everloop.loop.training import Train
-from everloop.loop.types import Name, Part, standard
+from everloop.loop.types import FROM_FILE, Name, Part, standard
 from everloop.loop.watching import Columns, Drift, FeatureKind, Labels, Windows
+from everloop.names import PROBE
 
 MODEL = r"^[A-Za-z0-9._-]{1,128}$"
 
@@ -38,6 +39,14 @@ class Loop(Part):
     gate: Gate = standard({}, description="What a version must pass before it may take traffic.")
     rollout: Rollout = standard({}, description="How a version takes over.")
     owner: Owner = standard({}, description="Who hears of it.")
+
+    @field_validator("model")
+    @classmethod
+    def _is_free(cls, model: str, info: ValidationInfo) -> str:
+        """A person's model is not taken for the probe, whose rules are part of drift and in no file."""
+        if model == PROBE and info.context == FROM_FILE:
+            raise RuleError(rule="is the name of Everloop's own probe", fix="give the model another name")
+        return model
 
     @field_validator("features")
     @classmethod

@@ -23,7 +23,7 @@ WALL: Final = frozenset({"latency_p95", "mean_latency", "latency_vs_champion"})
 """Checks and looks that the wall clock has measured."""
 DIGITS: Final = 9
 """Significant digits of a number: the last bits of a sum are no decision."""
-_NOTES: Final = (e.VersionReceived, e.ChecksStarted, e.TurnDeferred, e.EpisodeNoted)
+_NOTES: Final = (e.VersionReceived, e.ChecksStarted, e.TurnDeferred, e.EpisodeNoted, e.VetoNoted)
 _JOURNAL_OF: Final = {kind: place for place, journal in enumerate(JOURNALS) for kind in journal.events}
 
 

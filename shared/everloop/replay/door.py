@@ -77,7 +77,7 @@ class HttpDoor:
         while answer.status_code in NOT_YET and time.monotonic() < latest:
             time.sleep(PAUSE_S)
             answer = self._ask(role, url, content)
-        if answer.is_success:
+        if answer.is_success and not _refused_rows(answer):
             return
         said = f"{url} answers {answer.status_code}: {'; '.join(_problems(answer)) or 'no reason given'}"
         if answer.status_code == TOO_MANY or answer.status_code >= SERVER_ERRORS:
@@ -91,12 +91,20 @@ class HttpDoor:
             raise FatalError(f"{url}: no answer ({type(error).__name__}); `everloop status` shows what runs") from error
 
 
+def _refused_rows(answer: httpx.Response) -> list[dict[str, object]]:
+    """Rows that the front door has refused while it took the others."""
+    if b'"refused"' not in answer.content or b'"refused":0' in answer.content:
+        return []
+    return [item for item in orjson.loads(answer.content)["items"] if "errors" in item]
+
+
 def _problems(answer: httpx.Response) -> Iterator[str]:
-    """What a service of ours says about a refusal (`everloop.http.Problem`)."""
+    """What a service of ours says about a refusal (`everloop.http.Problem`), of all or of the first row."""
     try:
         found = orjson.loads(answer.content)
     except orjson.JSONDecodeError:
         return
+    found = next(iter(_refused_rows(answer)), found) if answer.is_success else found
     listed = found.get("errors") if isinstance(found, dict) else None
     for one in (listed if isinstance(listed, list) else [])[:SHOWN]:
         if isinstance(one, dict):

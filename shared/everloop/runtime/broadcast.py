@@ -11,6 +11,7 @@ from everloop.errors import InvalidError
 from everloop.events import EVERY_MODEL, ClockMoved, Event, LoopApplied
 from everloop.facts import Facts, fold
 from everloop.loop import Loop
+from everloop.names import PROBE
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Log, Place, Record, places_of
 
@@ -88,9 +89,11 @@ class World:
     facts: dict[str, Facts] = field(default_factory=dict)
 
     def learn(self, record: Record, event: Event | None) -> None:
-        """Fold one record; a tombstone takes a loop or a clock away."""
+        """Fold one record; a tombstone takes a loop or a clock away, but not the probe's."""
         key = (record.key or b"").decode(errors="replace")
         match event:
+            case _ if key == PROBE and record.place.topic == topics.LOOPS.name:
+                pass
             case None if record.place.topic == topics.LOOPS.name:
                 self.loops.pop(key, None)
             case None if record.place.topic == topics.CLOCK.name:

@@ -34,6 +34,7 @@ from everloop.facts import Facts
 from everloop.jobs import Finished, Jobs
 from everloop.logs import about
 from everloop.metrics import Metrics
+from everloop.names import PROBE
 from everloop.runtime.broadcast import Broadcast, Clock, World
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Assignment, Log, Message, Place, Record
@@ -283,8 +284,8 @@ class ControlService(Generic[S]):
     def _hear(self, record: Record) -> None:
         validity = self.heard.get(record.place)
         event = validity.accept(record) if validity else self._decode(record)
-        if event is None:
-            return
+        if event is None or (event.model == PROBE and PROBE not in self.world.loops):
+            return  # the probe is drift's own: to the others it is no model, and no mistake of anybody
         why = self._undecidable(event)
         if why:
             self._dead_letter(

@@ -113,7 +113,7 @@ def _about(event: e.Event, found: list[Cycle], by_version: dict[str, Cycle]) -> 
     version = version_of(event)
     if isinstance(event, e.TrainingStarted | e.ModelVersionCreated) and found and version:
         by_version[version] = found[-1]
-    if version is None and isinstance(event, e.TurnDeferred | e.EpisodeNoted):
+    if version is None and isinstance(event, e.TurnDeferred | e.EpisodeNoted | e.VetoNoted):
         return
     cycle = by_version.get(version) if version else found[-1] if found else None
     if cycle is not None:

@@ -9,6 +9,8 @@ from typing import Any, Final
 from everloop import events as e
 
 SHORT: Final = 8
+MOST_COLUMNS: Final = 3
+"""Columns that a line names."""
 
 
 def number(value: float | str | None) -> str:
@@ -60,10 +62,20 @@ def _metrics(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
 
 
+def diagnosed(event: e.WindowJudged) -> str:
+    """The kind of change and its columns, behind a semicolon; empty where nothing was diagnosed."""
+    found = event.diagnosis
+    if found is None:
+        return ""
+    columns = f" of {', '.join(found.columns[:MOST_COLUMNS])}" if found.columns else ""
+    more = f" and {len(found.columns) - MOST_COLUMNS} more" if len(found.columns) > MOST_COLUMNS else ""
+    return f"; {found.kind.replace('_', ' ')}{columns}{more}"
+
+
 def _judged(event: e.WindowJudged) -> str:
     episode = "" if event.episode is e.Episode.NONE else f"; {event.episode_kind} episode {event.episode}"
     revision = f" (revision {event.revision})" if event.revision else ""
-    return f"{event.kind} {_range(event)}{revision}: {event.verdict}, {said(event.reason)}{episode}"
+    return f"{event.kind} {_range(event)}{revision}: {event.verdict}, {said(event.reason)}{episode}{diagnosed(event)}"
 
 
 def _requested(event: e.TrainingRequested) -> str:
@@ -111,6 +123,7 @@ LINES: Final[Mapping[type[e.Event], Callable[[Any], str]]] = {
     e.ReportFailed: lambda v: f"version {v.version}, {_range(v)}: {v.error}",
     e.TurnOpened: lambda v: f"{v.cause}: waits for data until {v.wait_until:%F %T}; {said(v.reason)}",
     e.TurnDeferred: lambda v: f"{v.cause} not now: {said(v.reason)}",
+    e.VetoNoted: lambda v: f"broken data: {', '.join(v.kinds)}; no training" if v.kinds else "broken data is over",
     e.EpisodeNoted: lambda v: f"episode {str(v.episode_id)[:SHORT]} {'open' if v.open else 'over'}",
     e.TrainingStarted: _started,
     e.ModelVersionCreated: _created,

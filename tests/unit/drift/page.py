@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from everloop.docs.text import page, table
+from everloop.names import PROBE
 from everloop.profile.segments import COLUMN_CELLS, MOST_CELLS, MOST_NUMBERS
 from everloop_drift.domain import changes, concept, cuts, faults, ranking, segments
 from everloop_drift.domain.measures import CATEGORICAL, NUMERIC, POSITIVE, SHARED
+from everloop_drift.domain.probe import EACH, HEARS, METRIC, ROWS, STABLE, WINDOWS
 from tests.docs.pages import ROOT
 from tests.unit.drift import reports_page
 from tests.unit.drift.parity import PARITY
@@ -235,6 +237,29 @@ COVERED_NOTE: Final = """\
 Where it promises a little too much: a slow slope that has only just been found, a change that brings far more noise and
 is known from a few windows, windows that overlap."""
 
+PROBE_TEXT: Final = f"""\
+A detector that has gone blind says nothing, and so does a world that stands still. So drift watches a model of its own,
+`{PROBE}`, of which no loop file may have the name. In each period of `EVERLOOP_PROBE` it sends {WINDOWS} windows of
+{ROWS} rows through `predictions` and `outcomes`. In the last {WINDOWS - STABLE} of them inputs have moved, and most
+labels are other than predicted. One row in {EACH} of *every* window holds a NaN, an infinity, a text or nothing. Rows
+follow from the number of the window in its period alone: each period is the same, and two replicas send the same
+records, of which one is dropped.
+
+Of each drift the verdicts must show a drift of inputs, a fall of `{METRIC}`, and a firing of each of
+{", ".join(f"`{name}`" for name in HEARS)} on the errors; of the windows before it, nothing.
+What is missing one window after the period has closed is the alert `detector_blind`, once, until a period is found
+again (`detector_sees`). No verdict at all is blindness, too: a room that stands still, a lane that is stopped. Beside
+it each detector is fed a stream with a NaN and both infinities before a jump: counts are integers, so that no such
+value reaches one by way of windows, and this is how the check that stands before them is tried. A period of which a
+window was not sent in time proves nothing: a start, a lost broker and a sleeping machine raise no alarm. A process that
+dies as soon as it is started says nothing either; that is for its supervisor to say.
+
+The trainer, the gatekeeper and rollout pass over this model; ingest neither joins nor archives its rows, and enters
+them in its books as quarantined. Its windows and verdicts are kept for ever like those of any model, 85 kB a period: 2
+MB a day at the default of 1h, 12 MB at 10m. `everloop up` has no probe unless it is started with `--probe 5m` or the
+like, and `everloop demo` has none: a replay waits for the stack to come to rest. In [`compose/`](compose.md) it is
+on."""
+
 ROW: Final = re.compile(r"^\| `(.+?)` \| (.+?) \| .+ \| (\S+) \|$", re.MULTILINE)
 
 
@@ -276,7 +301,7 @@ def drift_page(seen: Mapping[tuple[str, str], str]) -> str:
         "## Full reports", reports_page.REPORTS, reports_page.NUMBERS, reports_page.PROMISED, reports_page.POWER,
         reports_page.COST,
         "## Which columns", RANKED, "## When it began", BEGAN, COVERED, COVERAGE, COVERED_NOTE,
-        "## Parity", PROVEN, parity, "## Simulation", SIMULATED,
+        "## The probe", PROBE_TEXT, "## Parity", PROVEN, parity, "## Simulation", SIMULATED,
     )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def test_an_episode_opens_after_windows_in_a_row_and_closes_after_as_many() -> N
 
 def test_drift_of_the_scores_alone_is_drift() -> None:
     low = an_inputs_arm(PROFILE, {"amount": normal(7, ROWS)}, np.linspace(0, 0.3, ROWS))
-    said = a_judge().hear(a_window(0, low))
+    said = a_judge().hear_all([a_window(0, arm()), a_window(1, low)])[1]
     assert (said.verdict, said.reason.rule, said.reason.limit) == ("drifted", "drift.score.psi", 0.2)
 
 

@@ -112,6 +112,7 @@ def test_the_door_outlives_an_outage_but_not_for_ever(broker: MemoryLog) -> None
     assert patient.step()
     assert patient.assigned.generation == 1
     assert "fraud" in beater.world.loops
+    assert (beater.is_binary("fraud"), beater.is_binary("evil")) == (True, False)
     down[0] = True
     wall.move(1)
     patient.step()

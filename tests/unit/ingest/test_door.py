@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import orjson
 import pytest
@@ -11,16 +10,16 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from everloop import topics
-from everloop.errors import FatalError
-from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.events import LabelsLogged
 from everloop.http import service_app
 from everloop.metrics import Metrics
 from everloop.runtime.log import Message
-from everloop.runtime.memory import MemoryClient, MemoryLog
+from everloop.runtime.memory import MemoryLog
 from everloop_ingest.adapters.beats import Beater
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import BacklogError, Limits, Publisher
 from tests.unit.ingest.builders import NOON_MS, FakeWall, places, said
+from tests.unit.ingest.houses import House, a_house
 
 COLUMNS: dict[str, object] = {
     "model": "fraud",
@@ -35,46 +34,10 @@ ROWS: dict[str, object] = {"model": "fraud", "version": "v1", "rows": [ROW]}
 LABELS: dict[str, object] = {"model": "fraud", "prediction_id": ["a"], "label": [1], "labelled_at": [NOON_MS]}
 
 
-@dataclass
-class House:
-    """The door with a log in memory behind it."""
-
-    client: TestClient
-    broker: MemoryLog
-    metrics: Metrics
-    fails: list[bool]
-
-    def predictions(self, body: object, **headers: str) -> Response:
-        return self._post("/v1/predictions", body, headers)
-
-    def labels(self, body: object) -> Response:
-        return self._post("/v1/labels", body, {})
-
-    def written(self) -> list[PredictionsLogged]:
-        return said(self.broker, topics.PREDICTIONS, PredictionsLogged)
-
-    def _post(self, path: str, body: object, headers: dict[str, str]) -> Response:
-        named = {name.replace("_", "-"): text for name, text in headers.items()}
-        kind = {"content-type": "application/json"}
-        answer: Response = self.client.post(path, content=orjson.dumps(body), headers={**kind, **named})
-        return answer
-
-
 @pytest.fixture
 def house() -> Iterator[House]:
-    broker = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()})
-    metrics, fails = Metrics(), [False]
-    metrics.know(["fraud"])
-
-    def hook(*_: str) -> None:
-        if fails[0]:
-            raise FatalError("gone")
-
-    publisher = Publisher(MemoryClient(broker, hook), metrics, Limits(gather_s=0, most_waiting=5))
-    app = service_app("ingest", metrics=metrics, ready=lambda: None)
-    add_routes(app, Door(publisher, lambda: {"fraud"}, FakeWall(), metrics))
-    with TestClient(app) as client:
-        yield House(client, broker, metrics, fails)
+    with a_house() as found:
+        yield found
 
 
 def _first(answer: Response) -> tuple[int, str, str]:
@@ -145,23 +108,13 @@ def test_only_bad_rows_are_a_422(house: House) -> None:
     ("changed", "where", "rule"),
     [
         ({"times": [NOON_MS]}, "body", "unequal_columns"),
-        ({"prediction_id": ["a", "a"]}, "prediction_id", "duplicate"),
-        ({"prediction_id": ["a", "b/../c"]}, "prediction_id.1", "string_pattern_mismatch"),
-        ({"prediction_id": ["a", "x" * 129]}, "prediction_id.1", "string_pattern_mismatch"),
         ({"prediction_id": []}, "prediction_id", "too_short"),
-        ({"times": [NOON_MS, "2026-01-01T12:00:00"]}, "times.1", "time_zone"),
-        ({"times": [NOON_MS, NOON_MS * 1_000_000]}, "times.1", "less_than_equal"),
-        ({"times": [NOON_MS, NOON_MS // 1000]}, "times.1", "greater_than_equal"),
-        ({"times": [NOON_MS, True]}, "times.1", "int_type"),
-        ({"score": [0.1, True]}, "score.1", "float_type"),
-        ({"score": [0.1, "nan"]}, "score.1", "float_type"),
         ({"score": "gone"}, "score", "missing"),
         ({"version": "gone"}, "version", "missing"),
         ({"version": 1.5}, "version", "string_type"),
         ({"extra": 1}, "extra", "extra_forbidden"),
         ({"source": "nobody"}, "source", "literal_error"),
         ({"digest": "hunter2"}, "digest", "string_pattern_mismatch"),
-        ({"entity_id": ["a", "b\u202ec"]}, "entity_id.1", "control_character"),
         ({"features": {f"f{n}": [1, 2] for n in range(2_001)}}, "features", "too_long"),
         ({"model": 1}, "model", "string_type"),
     ],
@@ -169,6 +122,35 @@ def test_only_bad_rows_are_a_422(house: House) -> None:
 def test_a_refusal_names_field_and_rule(house: House, changed: dict[str, object], where: str, rule: str) -> None:
     assert _first(house.predictions(_with(COLUMNS, **changed))) == (422, where, rule)
     assert house.written() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "where", "rule"),
+    [
+        ({"prediction_id": ["a", "a"]}, "prediction_id.1", "duplicate"),
+        ({"prediction_id": ["a", "b/../c"]}, "prediction_id.1", "string_pattern_mismatch"),
+        ({"prediction_id": ["a", "x" * 129]}, "prediction_id.1", "string_pattern_mismatch"),
+        ({"times": [NOON_MS, "2026-01-01T12:00:00"]}, "times.1", "time_zone"),
+        ({"times": [NOON_MS, NOON_MS * 1_000_000]}, "times.1", "less_than_equal"),
+        ({"times": [NOON_MS, NOON_MS // 1000]}, "times.1", "greater_than_equal"),
+        ({"times": [NOON_MS, True]}, "times.1", "int_type"),
+        ({"score": [0.1, True]}, "score.1", "float_type"),
+        ({"score": [0.1, "nan"]}, "score.1", "float_type"),
+        ({"entity_id": ["a", "b\u202ec"]}, "entity_id.1", "control_character"),
+        ({"features": {"amount": [1, [2]]}}, "features.amount.1.float", "float_type"),
+        ({"shadow": {"version": "v2", "score": [0.1, "x"]}}, "shadow.score.1", "float_type"),
+    ],
+)
+def test_a_bad_row_among_columns_costs_no_good_one(
+    house: House, changed: dict[str, object], where: str, rule: str
+) -> None:
+    answer = house.predictions(_with(COLUMNS, **changed))
+    assert (answer.status_code, answer.json()["accepted"], answer.json()["refused"]) == (202, 1, 1)
+    good, bad = answer.json()["items"]
+    assert (good, bad["status"]) == ({"status": 202, "prediction_id": "a"}, 422)
+    assert (bad["errors"][0]["where"], bad["errors"][0]["rule"]) == (where, rule)
+    (event,) = house.written()
+    assert (event.prediction_id, event.score, event.features["amount"]) == (("a",), (0.1,), (1.0,))
 
 
 def test_an_unknown_model_is_not_found_and_makes_no_metric(house: House) -> None:
@@ -193,7 +175,7 @@ def test_before_it_knows_what_is_applied_the_door_asks_to_be_asked_again() -> No
 def test_a_number_that_no_float_holds_is_no_error_of_ours(house: House) -> None:
     body = orjson.dumps(COLUMNS).replace(b"0.1", b"1" + b"0" * 400)
     answer = house.client.post("/v1/predictions", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 422
+    assert [item["status"] for item in answer.json()["items"]] == [422, 202]
 
 
 def test_the_same_request_is_the_same_event_in_the_same_partition(house: House) -> None:
@@ -205,8 +187,10 @@ def test_the_same_request_is_the_same_event_in_the_same_partition(house: House) 
 
 def test_the_callers_key_names_the_event(house: House) -> None:
     first = house.predictions(COLUMNS, idempotency_key="order-7")
-    again = house.predictions(_with(COLUMNS, score=[0.1, 0.3]), idempotency_key="order-7")
-    assert first.json()["id"] == again.json()["id"]
+    assert house.predictions(COLUMNS, idempotency_key="order-7").json() == first.json()
+    other = house.predictions(_with(COLUMNS, score=[0.1, 0.3]), idempotency_key="order-7")
+    assert _first(other) == (409, "id", "conflicting_duplicate")
+    assert [str(event.id) for event in house.written()] == [first.json()["id"]]
     assert _first(house.predictions(COLUMNS, idempotency_key="x" * 201))[0] == 422
 
 
@@ -234,6 +218,19 @@ def test_bad_labels(house: House, changed: dict[str, object], where: str, rule: 
     assert _first(house.labels(_with(LABELS, **changed))) == (422, where, rule)
 
 
+def test_of_two_classes_a_label_is_one(house: House) -> None:
+    columns = {"model": "fraud", "prediction_id": ["a", "b"], "label": [2, 1], "labelled_at": [NOON_MS, NOON_MS]}
+    rows = [{"prediction_id": name, "label": label, "labelled_at": NOON_MS} for name, label in (("c", 0.5), ("d", 0))]
+    for body, where in ((columns, "label.0"), ({"model": "fraud", "rows": rows}, "rows.0.label")):
+        first, second = house.labels(body).json()["items"]
+        assert (first["errors"][0]["where"], first["errors"][0]["rule"]) == (where, "no_class")
+        assert second["status"] == 202
+    assert [event.label for event in said(house.broker, topics.LABELS, LabelsLogged)] in ([(1,), (0,)], [(0,), (1,)])
+    assert _first(house.labels({**columns, "label": [2, 3]})) == (422, "label.0", "no_class")
+    assert house.labels({**columns, "model": "price"}).json()["refused"] == 0
+    assert house.predictions(_with(COLUMNS, label=[None, 7])).json()["refused"] == 1
+
+
 def test_a_broker_that_is_gone(house: House) -> None:
     house.fails[0] = True
     answer = house.predictions(COLUMNS)
@@ -259,3 +256,13 @@ def test_a_full_backlog_says_when_to_come_again() -> None:
     assert _first(answer) == (429, "body", "backlog")
     assert answer.headers["retry-after"] == "1"
     assert metrics.value("everloop_rows_refused_total", kind="labels", reason="backlog") == 1
+
+
+def test_what_a_full_backlog_refuses_is_not_held_against_the_next_one() -> None:
+    metrics = Metrics()
+    app = service_app("ingest", metrics=metrics, ready=lambda: None)
+    log = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()}).client()
+    add_routes(app, Door(FullPublisher(log, metrics), lambda: {"fraud"}, FakeWall(), metrics))
+    client, key = TestClient(app), {"idempotency-key": "k"}
+    bodies = (LABELS, _with(LABELS, label=[0]))
+    assert [client.post("/v1/labels", json=body, headers=key).status_code for body in bodies] == [429, 429]

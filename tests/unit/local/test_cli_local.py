@@ -81,6 +81,7 @@ def test_a_port_in_use_stops_the_start_before_anything_is_fetched(tmp_path: Path
         (("--port", "nobody=1"), "no 'nobody' in this stack"),
         (("--replicas", "trainer=9"), "a number from 1 to 8"),
         (("--only", "nobody"), "one of broker, topics"),
+        (("--probe", "90s"), "whole minutes up to a day"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:

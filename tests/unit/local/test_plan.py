@@ -59,6 +59,12 @@ def test_a_service_whose_extra_is_not_installed_is_left_out() -> None:
     assert "drift-reports" not in usual_ports(Options(VAR, "python", without=left_out))
 
 
+def test_there_is_no_probe_unless_it_is_asked_for() -> None:
+    for options, told in (({}, "0s"), ({"probe": "5m"}, "5m")):
+        specs = {spec.name: spec for spec in a_plan(**options).processes}
+        assert {specs[name].env["EVERLOOP_PROBE"] for name in ("drift-windows", "drift-judge")} == {told}
+
+
 def test_only_the_gatekeeper_can_sign() -> None:
     holders = {spec.name for spec in a_plan().processes if "EVERLOOP_KEY" in spec.env}
     assert holders == {"gatekeeper"}

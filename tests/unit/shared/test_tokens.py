@@ -109,7 +109,9 @@ def test_a_missing_file_names_the_fix(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_token_opens_the_routes_of_its_role_alone(house: House, role: Role) -> None:
-    paths = {"/v1/predictions": "ingest", LABELS: "labels", "/v1/models/fraud/predict": "scoring"}
+    paths = {
+        "/v1/predictions": "ingest", LABELS: "labels", "/v1/events": "events", "/v1/models/fraud/predict": "scoring",
+    }  # fmt: skip
     found = {path: house.ask(house.clear(role), path) for path in paths}
     assert found == {path: 0 if wanted == role else 403 for path, wanted in paths.items()}
 

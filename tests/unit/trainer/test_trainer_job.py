@@ -24,7 +24,8 @@ from everloop.events import FileRef, ModelVersionCreated, Snapshot, TrainingSpec
 from everloop.models import load
 from everloop.profile.segments import unpack
 from everloop_trainer.adapters import child_jobs, measures
-from everloop_trainer.adapters.job import REFERENCE_ROWS, train
+from everloop_trainer.adapters.job import train
+from everloop_trainer.adapters.reference import REFERENCE_ROWS
 from everloop_trainer.settings import TrainerSettings
 
 SEED = 11

@@ -10,11 +10,12 @@ import sys
 
 from everloop.jobs import ChildJobs
 from everloop_drift.adapters.merge import MergeFold
+from everloop_drift.adapters.probe import Probe
 from everloop_drift.adapters.windows import WindowsFold
 from everloop_drift.handlers import JOBS
 from everloop_drift.settings import DriftSettings
 
-__all__ = ["MergeFold", "WindowsFold", "child_jobs"]
+__all__ = ["MergeFold", "Probe", "WindowsFold", "child_jobs"]
 
 
 def child_jobs(settings: DriftSettings) -> ChildJobs:

@@ -18,6 +18,7 @@ from everloop.codec import decode
 from everloop.errors import InvalidError
 from everloop.events import Event, LoopApplied, ModelVersionCreated
 from everloop.metrics import Metrics
+from everloop.names import PROBE
 from everloop.profile import Profile
 from everloop.runtime.log import Log, Place, Record
 from everloop.sketch.layout import Layout
@@ -30,7 +31,7 @@ logger = structlog.get_logger()
 
 @dataclass
 class Known:
-    """Rules by model, references by model and version. `log` is where profiles are read.
+    """Rules by model, references by model and version. `log` is where profiles are read; `own` are in no log.
 
     `layouts` is for counting; whole profiles are kept only by who compares (`whole`), since they are large.
     """
@@ -41,12 +42,15 @@ class Known:
     where: dict[tuple[str, str], tuple[Place, int]] = field(default_factory=dict)
     layouts: dict[str, dict[str, Layout]] = field(default_factory=dict)
     profiles: dict[str, dict[str, Profile]] = field(default_factory=dict)
+    own: dict[tuple[str, str], Profile] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     whole: bool = False
     refresh: Callable[[], object] = lambda: None
 
     def learn(self, record: Record, event: Event | None) -> None:
-        """Fold one broadcast record; a tombstone takes a loop away."""
+        """Fold one broadcast record; a tombstone takes a loop away. The probe's is part of the program."""
+        if record.key == PROBE.encode():
+            return
         match event:
             case LoopApplied():
                 self._forget(event.model)
@@ -60,6 +64,12 @@ class Known:
             case _:
                 pass
 
+    def adopt(self, model: str, version: str, rules: WindowRules, profile: Profile) -> None:
+        """Know a model that no broadcast tells of."""
+        self.rules[model] = rules
+        self.kinds[rules] += 1
+        self.own[model, version] = profile
+
     def find(self, model: str, version: str) -> str | None:
         """What is missing for rows of this model and version; None when all is known.
 
@@ -67,7 +77,7 @@ class Known:
         """
         if model in self.rules and version in self.layouts.get(model, ()):
             return None
-        if model not in self.rules or (model, version) not in self.where:
+        if model not in self.rules or not self._is_there(model, version):
             self.refresh()
         if model not in self.rules:
             return "unknown_model"
@@ -76,8 +86,8 @@ class Known:
     def layout(self, model: str, version: str) -> Layout | None:
         """The layout of a version; None where no record of it can be read."""
         found = self.layouts.setdefault(model, {})
-        if version not in found and (model, version) in self.where:
-            profile = self._read(*self.where[model, version])
+        if version not in found and self._is_there(model, version):
+            profile = self.own.get((model, version)) or self._read(*self.where[model, version])
             if profile is not None:
                 found[version] = Layout.of(profile)
                 if self.whole:
@@ -91,6 +101,9 @@ class Known:
             for model, versions in held.items():
                 for version in [one for one in versions if (model, one) not in named]:
                     del versions[version]
+
+    def _is_there(self, model: str, version: str) -> bool:
+        return (model, version) in self.own or (model, version) in self.where
 
     def _apply(self, event: LoopApplied) -> None:
         try:

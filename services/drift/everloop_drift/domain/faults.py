@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, get_args
 
-from everloop.events import ArmWindow, ColumnSide, ColumnWindow, Episode, Fault, Reason
+from everloop.diagnoses import FAULT_OF, FaultKind
+from everloop.events import ArmWindow, ColumnSide, ColumnWindow, Diagnosis, Episode, Fault, Reason
 
-Kind = Literal["schema_drift", "reference_invalid"]
-KINDS: Final[tuple[Kind, ...]] = ("schema_drift", "reference_invalid")
+KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 SCHEMA_SHARE: Final = 0.01
 SCHEMA_ROWS: Final = 30
 """Rows with other columns are a changed pipeline from 1 % of the rows on, and from 30, or from `windows.min_rows` where
@@ -52,15 +52,16 @@ def reference_invalid(arm: ArmWindow) -> Reason | None:
     return None
 
 
-def stages(known: Iterable[str], verdict: str) -> tuple[Fault, ...]:
-    """How each fault stands after a window: it opens with its verdict, and ends when a window could be compared."""
-    compared = verdict in {"stable", "drifted", "reference_warming"}
-    return tuple(_stages(frozenset(known), verdict, compared=compared))
+def stages(known: Iterable[str], verdict: str, diagnosis: Diagnosis | None = None) -> tuple[Fault, ...]:
+    """How each fault stands: it opens with its verdict or diagnosis, and ends when a window could be compared."""
+    compared = verdict in {"stable", "drifted", "reference_warming", "data_fault"}
+    present = FAULT_OF.get(diagnosis.kind, verdict) if diagnosis else verdict
+    return tuple(_stages(frozenset(known), present, compared=compared))
 
 
-def _stages(known: frozenset[str], verdict: str, *, compared: bool) -> Iterator[Fault]:
+def _stages(known: frozenset[str], present: str, *, compared: bool) -> Iterator[Fault]:
     for kind in KINDS:
-        if kind == verdict:
+        if kind == present:
             yield Fault(kind=kind, stage=Episode.CONTINUING if kind in known else Episode.OPENED)
         elif kind in known:
             yield Fault(kind=kind, stage=Episode.CLOSED if compared else Episode.CONTINUING)

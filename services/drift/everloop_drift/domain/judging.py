@@ -12,13 +12,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from everloop.diagnoses import is_broken
 from everloop.events import (
     ArmWindow,
     Budget,
     ChangePoint,
     Detection,
+    Diagnosis,
     Episode,
     Event,
+    Evidence,
     LabelAges,
     Measure,
     MeasureTable,
@@ -31,9 +34,10 @@ from everloop.events import (
 from everloop.facts import Facts
 from everloop.loop import Loop, primary
 from everloop.sketch import Labelled
-from everloop_drift.domain import changes, concept, faults, realised
+from everloop_drift.domain import changes, concept, faults, incidents, realised
 from everloop_drift.domain.budget import BESIDE, Look, budgeted, follow_running
 from everloop_drift.domain.cells import CHAMPION
+from everloop_drift.domain.diagnosis import Memory, Seen, diagnose
 from everloop_drift.domain.episodes import Step, Track, follow, step
 from everloop_drift.domain.limits import Rules, rows_needed, share_drifted
 from everloop_drift.domain.measures import measure, table
@@ -47,6 +51,8 @@ ERRORS: Final = "errors"
 @dataclass(frozen=True, slots=True)
 class State:
     """What is known of one model: the tracks of drift and of quality, open faults, and the stream of errors.
+
+    `memory` is what diagnoses compare with, `incident` what subscribers were last told of.
 
     `points` are the champion's errors since it became champion, or since its last episode of quality closed; bounded.
     `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first. The trails are
@@ -63,6 +69,8 @@ class State:
     outcomes_trail: changes.Trail = field(default_factory=changes.Trail)
     segments: Tracks = field(default_factory=dict)
     running: tuple[Mapping[str, float], ...] = ()
+    memory: Memory = field(default_factory=Memory)
+    incident: incidents.Incident | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class Finding:
     since: int | None = None
     budget: Budget | None = None
     running: Mapping[str, float] = field(default_factory=dict)
+    diagnosis: Diagnosis | None = None
 
 
 def initial() -> State:
@@ -100,7 +109,7 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
     arm = champion(cause.arms, track.version)
     version = arm.version if arm else track.version
     superseded = track.version is not None and version != track.version
-    finding = judge(state, cause, arm, loop)
+    finding = _diagnosed(state, cause, arm, judge(state, cause, arm, loop), loop)
     confirm = loop.drift.confirm if finding.since is None else 1
     after = step(track, finding.verdict, cause, confirm, superseded=superseded)
     reason, began = finding.reason, after.change_at
@@ -114,7 +123,8 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
         verdict=finding.verdict, measures=finding.measures, reason=reason, episode=after.stage,
         episode_id=after.identity, episode_kind=_kind(cause) if after.identity else None, change_at=began,
         rows=arm.rows if arm else 0, figures=finding.figures, quality=finding.quality, coverage=finding.coverage,
-        faults=faults.stages(state.faults, finding.verdict) if first else (), label_age=finding.label_age,
+        faults=faults.stages(state.faults, finding.verdict, finding.diagnosis) if first else (),
+        label_age=finding.label_age, diagnosis=finding.diagnosis,
         errors=concept.as_series(finding.errors), detections=finding.detections, correlation_id=after.identity,
         ranking=rank(arm.columns if arm else (), finding.figures), change=_change(state, cause, finding, after),
         segments=say_segments(state.segments, cause, Whole(finding.verdict, after.stage, superseded), arm, loop),
@@ -126,6 +136,17 @@ def evolve(state: State, event: Event) -> State:
     """Fold one judged window; a revision changes nothing."""
     if not isinstance(event, WindowJudged) or event.revision:
         return state
+    after = replace(_tracked(state, event), memory=state.memory.follow(event))
+    return replace(after, incident=incidents.follow(state.incident, event, going_on(after)))
+
+
+def going_on(state: State) -> bool:
+    """Whether an episode or a fault of the data is open."""
+    tracks = (state.inputs, state.outcomes)
+    return any(track.episode is not None for track in tracks) or incidents.of_data(state.faults)
+
+
+def _tracked(state: State, event: WindowJudged) -> State:
     if event.kind == "inputs":
         still = frozenset(fault.kind for fault in event.faults if fault.stage is not Episode.CLOSED)
         trail = changes.follow(_trail(state.inputs_trail, state.inputs, event.version), event)
@@ -135,7 +156,8 @@ def evolve(state: State, event: Event) -> State:
         return replace(state, inputs=inputs, faults=still, inputs_trail=trail, segments=segments, running=sums)
     points, heard = _stream(state, event.version)
     fresh = concept.as_points(event.errors)
-    points = () if event.episode is Episode.CLOSED else concept.kept(points, fresh)
+    told = () if event.verdict == "data_fault" else fresh  # errors on broken rows are no change of the world
+    points = () if event.episode is Episode.CLOSED else concept.kept(points, told)
     heard = fresh[-1][0] if fresh else heard
     trail = changes.follow(_trail(state.outcomes_trail, state.outcomes, event.version), event)
     return replace(state, outcomes=follow(state.outcomes, event), points=points, heard=heard, outcomes_trail=trail)
@@ -152,6 +174,25 @@ def judge(state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop)
     if arm is None or not arm.rows:
         return _too_few(0, rows_needed(loop))
     return _inputs(state, arm, loop) if window.kind == "inputs" else _outcomes(state, window, arm, loop)
+
+
+def _diagnosed(state: State, window: WindowClosed, arm: ArmWindow | None, found: Finding, loop: Loop) -> Finding:
+    """Say what kind of change it is. A window of broken data says nothing about the world, whatever was measured."""
+    if arm is None:
+        return found
+    if found.verdict == "schema_drift":
+        reason = found.reason
+        evidence = Evidence(name="schema", test=reason.rule, value=reason.measured, limit=reason.limit)
+        return replace(found, diagnosis=Diagnosis(kind="schema", evidence=(evidence,)))
+    new = state.inputs.version in {None, arm.version} and not state.inputs.succeeds
+    seen = Seen(window, arm, found.verdict, found.measures, found.figures, found.quality, found.detections)
+    said = diagnose(state.memory, seen, loop, first=new)
+    if said is None or not is_broken(said.kind):
+        return replace(found, diagnosis=said)
+    first = said.evidence[0]
+    rule, rows = f"diagnosis.{said.kind}", arm.rows
+    reason = Reason(rule=rule, measured=first.value, limit=first.limit, samples=rows)
+    return replace(found, verdict="data_fault", reason=reason, since=None, diagnosis=said, running={})
 
 
 def _inputs(state: State, arm: ArmWindow, loop: Loop) -> Finding:

@@ -63,6 +63,11 @@ class Beater:
         """Whose loop files are applied; None before `loops` was read to its end."""
         return self.world.loops if self.heard else None
 
+    def is_binary(self, model: str) -> bool:
+        """Whether the loop file of a model says that there are two classes."""
+        loop = self.world.loops.get(model)
+        return loop is not None and loop.task == "binary"
+
     @property
     def own_clocks(self) -> dict[str, int]:
         """Data clock (ms) of each model that has one of its own."""

@@ -1,57 +1,79 @@
-"""The front door: two routes. 202 means that the broker has acknowledged every row that is said to be accepted."""
+"""The front door: three routes. 202 means that the broker has acknowledged every row that is said to be accepted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Final, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import TypeAdapter, ValidationError
 
 from everloop import topics
 from everloop.buckets import partition
+from everloop.codec import Headers
 from everloop.events import LabelsLogged, PredictionsLogged
-from everloop.http import Problem, RefusedError, problems, read_json, refuse
+from everloop.http import Problem, RefusedError, loads, media_type, problems, refuse
 from everloop.metrics import Metrics
+from everloop.runtime.log import Message
 from everloop.topics import Topic
+from everloop_ingest.adapters import cloud
+from everloop_ingest.adapters.bodies import Body, Judged, Read, arrow_columns, is_one_row, read_labels, read_predictions
+from everloop_ingest.adapters.letters import Letters
 from everloop_ingest.adapters.publisher import BacklogError, BrokerGoneError, Publisher
 from everloop_ingest.adapters.records import Wall, message
-from everloop_ingest.domain import reading
 from everloop_ingest.domain.reading import Stamp
+from everloop_ingest.domain.remembering import Known, Seen
 
-M = TypeVar("M", bound=BaseModel)
-E = TypeVar("E", PredictionsLogged, LabelsLogged)
 ANY: Final = TypeAdapter(dict[str, object])
+JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
 KEY_HEADER: Final = "idempotency-key"
 LONGEST_KEY: Final = 200
 RETRY_AFTER_S: Final = "1"
+JSON_HEADERS: Final[Headers] = (("content-type", JSON.encode()),)
+Kind = Literal["predictions", "labels"]
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What the routes need. `models` are those of `loops`, asked for at each request; None before it was read."""
+    """What the routes need. `models` are those of `loops`, asked for at each request; None before it was read.
+
+    `is_binary` says of one of them whether its labels are 0 and 1.
+    """
 
     publisher: Publisher
     models: Callable[[], Collection[str] | None]
     wall: Wall
     metrics: Metrics
+    is_binary: Callable[[str], bool] = lambda _: False
+    seen: Seen = field(default_factory=Seen)
+    letters: Letters = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The letters have the same wall."""
+        object.__setattr__(self, "letters", Letters(self.wall, self.metrics))
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """Rows of a request: the event of the good ones, and what is wrong with each bad one, by its place."""
+class Sent:
+    """An event that is to be written. `digest` is that of its content where its id says nothing of it, else None."""
 
-    event: PredictionsLogged | LabelsLogged
-    asked: int
-    wrong: dict[int, list[Problem]]
+    topic: Topic
+    judged: Judged
+    digest: bytes | None
+    known: Known
+
+    @property
+    def event(self) -> PredictionsLogged | LabelsLogged:
+        """The event."""
+        return self.judged.event
 
 
 def add_routes(app: FastAPI, door: Door) -> None:
-    """Add `POST /v1/predictions` and `POST /v1/labels`."""
+    """Add `POST /v1/predictions`, `POST /v1/labels` and `POST /v1/events`."""
 
     @app.post("/v1/predictions")
     async def predictions(request: Request) -> JSONResponse:
@@ -61,154 +83,238 @@ def add_routes(app: FastAPI, door: Door) -> None:
     async def labels(request: Request) -> JSONResponse:
         return await _accept(request, door, topics.LABELS, read_labels)
 
-
-def read_predictions(body: dict[str, object], stamp: Stamp) -> Judged:
-    """Columns, rows, or one row. Raises `RefusedError` (422) when nothing of it can be accepted."""
-    if "rows" not in body:
-        columns = _valid(reading.Columns, _as_columns(body))
-        event = _built(lambda: reading.from_columns(columns, stamp))
-        return Judged(_scored(event), len(event.prediction_id), {})
-    about = _valid(reading.Rows, body)
-    rows, wrong = _rows(reading.Row, about.rows)
-    return Judged(_scored(_built(lambda: reading.from_rows(about, rows, stamp))), len(about.rows), wrong)
+    @app.post("/v1/events")
+    async def events(request: Request) -> JSONResponse:
+        return await _accept_events(request, door)
 
 
-def read_labels(body: dict[str, object], stamp: Stamp) -> Judged:
-    """Columns, rows, or one row. Raises as `read_predictions`."""
-    if "rows" not in body:
-        columns = _valid(reading.LabelColumns, _one_label(body))
-        return Judged(_built(lambda: reading.labels_from_columns(columns, stamp)), len(columns.prediction_id), {})
-    about = _valid(reading.LabelRows, body)
-    rows, wrong = _rows(reading.LabelRow, about.rows)
-    event = _built(lambda: reading.labels_from_rows(about.model, rows, stamp))
-    return Judged(event, len(about.rows), wrong)
+# ----------------------------------------------------------------------------------------------- predictions and labels
 
 
-async def _accept(
-    request: Request, door: Door, topic: Topic, read: Callable[[dict[str, object], Stamp], Judged]
-) -> JSONResponse:
-    kind = "predictions" if topic is topics.PREDICTIONS else "labels"
+async def _accept(request: Request, door: Door, topic: Topic, read: Read) -> JSONResponse:
+    headers = JSON_HEADERS
     try:
-        judged = await _judge(request, door, read)
-        await _publish(door, topic, judged)
+        accepted = (JSON, ARROW) if topic is topics.PREDICTIONS else (JSON,)
+        headers = (("content-type", media_type(request, accepted).encode()),)
+        sent = await _read(request, door, topic, read)
     except RefusedError as error:
-        door.metrics.inc("everloop_rows_refused_total", kind=kind, reason=error.problems[0].rule)
+        await _keep(door, _refused(door, topic, error, await _body(request, error), headers, request))
         raise
-    if judged.wrong:
-        door.metrics.inc("everloop_rows_refused_total", len(judged.wrong), kind=kind, reason="shape")
-    accepted = judged.asked - len(judged.wrong)
-    door.metrics.inc("everloop_rows_accepted_total", accepted, kind=kind, model=judged.event.model)
-    answer = {"id": str(judged.event.id), "accepted": accepted, "refused": len(judged.wrong), "items": _items(judged)}
-    return JSONResponse(answer, 202)
-
-
-async def _judge(request: Request, door: Door, read: Callable[[dict[str, object], Stamp], Judged]) -> Judged:
-    body = await read_json(request, ANY)
-    model, models = body.get("model"), door.models()
-    if models is None:
-        refuse(
-            503,
-            "model",
-            "starting",
-            "it has just started and reads what is applied; try again",
-            Retry_After=RETRY_AFTER_S,
-        )
-    if isinstance(model, str) and model not in models:
-        refuse(404, "model", "unknown_model", "apply its loop file first: everloop apply loops/NAME.yaml")
-    return read(body, Stamp(await _name(request, model), door.wall()))
-
-
-async def _publish(door: Door, topic: Topic, judged: Judged) -> None:
-    """The same request goes to the same partition, where its readers know its id."""
-    event = judged.event
-    record = message(topic, partition(str(event.id), topic.partitions), event, door.wall())
     try:
-        await door.publisher.publish([record], len(event.prediction_id))
+        await _publish(door, [sent], _letter_of_rows(door, sent))
+    except RefusedError as error:
+        door.metrics.inc("everloop_rows_refused_total", kind=_kind(topic), reason=error.problems[0].rule)
+        raise
+    return JSONResponse(_answer(sent), 202)
+
+
+async def _read(request: Request, door: Door, topic: Topic, read: Read) -> Sent:
+    """The event of a request. Raises `RefusedError`."""
+    raw = await request.body()
+    if media_type(request, (JSON, ARROW)) == ARROW:
+        model: object = request.query_params.get("model")
+        if not model:
+            refuse(422, "query.model", "missing", "name the model: POST /v1/predictions?model=NAME")
+        _check_model(door, model, "query.model")
+        body = arrow_columns(raw, str(model))
+    else:
+        body = _object(raw)
+        model = body.get("model")
+        _check_model(door, model, "model")
+    name, digest = _name(request, model, raw, body)
+    stamp = Stamp(name, door.wall(), isinstance(model, str) and door.is_binary(model))
+    return _remembered(door, topic, read(body, stamp), digest)
+
+
+def _object(raw: bytes) -> Body:
+    try:
+        return ANY.validate_python(loads(raw))
+    except ValidationError as error:
+        raise RefusedError(422, problems(error)) from None
+
+
+def _check_model(door: Door, model: object, where: str) -> None:
+    models = door.models()
+    if models is None:
+        fix = "it has just started and reads what is applied; try again"
+        refuse(503, "model", "starting", fix, Retry_After=RETRY_AFTER_S)
+    if isinstance(model, str) and model not in models:
+        refuse(404, where, "unknown_model", "apply its loop file first: everloop apply loops/NAME.yaml")
+
+
+def _name(request: Request, model: object, raw: bytes, body: Body) -> tuple[str, bytes | None]:
+    """What the event's id is computed from: the caller's key, the id of a plain row, or the content.
+
+    The same again is the same event. Where the name says nothing of the content, its digest comes with it.
+    """
+    path, key = f"{request.url.path}/{model}", request.headers.get(KEY_HEADER)
+    digest = sha256(raw)
+    if key is None:
+        if request.url.path == "/v1/predictions" and is_one_row(body):
+            return f"{path}/row/{body['prediction_id']}", digest.digest()
+        return f"{path}/{digest.hexdigest()}", None
+    if not key.isascii() or not key.isprintable() or not 0 < len(key) <= LONGEST_KEY:
+        refuse(422, KEY_HEADER, "key", f"use 1 to {LONGEST_KEY} printable ASCII characters")
+    return f"{path}/key/{key}", digest.digest()
+
+
+def _remembered(door: Door, topic: Topic, judged: Judged, digest: bytes | None) -> Sent:
+    """Hold an id against what came under it before. Raises `RefusedError` 409."""
+    known = Known.NEW if digest is None else door.seen.look(judged.event.id, digest)
+    if known is Known.CONFLICT:
+        refuse(409, "id", "conflicting_duplicate", "this id came with another content; give each request its own")
+    return Sent(topic, judged, digest, known)
+
+
+# -------------------------------------------------------------------------------------------------------------- events
+
+
+async def _accept_events(request: Request, door: Door) -> JSONResponse:
+    try:
+        items, batch = await cloud.items_of(request)
+    except RefusedError as error:
+        headers = (("content-type", request.headers.get("content-type", "").encode()),)
+        await _keep(door, _refused(door, topics.PREDICTIONS, error, await _body(request, error), headers, request))
+        raise
+    found = [_event(door, item, str(place) if batch else "") for place, item in enumerate(items)]
+    sent = [one for one in found if isinstance(one, Sent)]
+    letters = [letter for item, one in zip(items, found, strict=True) for letter in _letter(door, item, one)]
+    if sent:
+        await _publish(door, sent, letters)
+    else:
+        await _keep(door, letters)
+    wrong = [one for one in found if isinstance(one, RefusedError)]
+    if not batch:
+        if wrong:
+            raise wrong[0]
+        return JSONResponse(_answer(sent[0]), 202)
+    results = [{"status": 202, **_answer(one)} if isinstance(one, Sent) else _result(one) for one in found]
+    sums = {"accepted": sum(one.judged.accepted for one in sent), "refused": len(wrong)}
+    status, headers_ = (202, {}) if sent else (wrong[0].status, wrong[0].headers)
+    errors = {} if sent else {"errors": [_plain(problem) for one in wrong[:5] for problem in one.problems]}
+    return JSONResponse({**sums, **errors, "items": results}, status, headers_)
+
+
+def _event(door: Door, item: cloud.Item, place: str) -> Sent | RefusedError:
+    """The event of an item, or why not: one bad item costs no good one."""
+    try:
+        model = item.attributes.get("subject")
+        stamp = Stamp("", door.wall(), isinstance(model, str) and door.is_binary(model))
+        read = cloud.read(item, stamp, lambda model: _check_model(door, model, "subject"))
+        return _remembered(door, read.topic, read.judged, read.digest)
+    except RefusedError as error:
+        door.metrics.inc("everloop_rows_refused_total", kind=_kind(cloud.topic_of(item)), reason=error.problems[0].rule)
+        return error.below(place) if place else error
+
+
+def _letter(door: Door, item: cloud.Item, found: Sent | RefusedError) -> list[Message]:
+    if isinstance(found, Sent):
+        return _letter_of_rows(door, found)
+    model = _applied(door, item.attributes.get("subject"))
+    topic = cloud.topic_of(item)
+    return door.letters.letter(topic, found.status, found.problems, item.value, item.headers, model)
+
+
+# ----------------------------------------------------------------------------------------- writing, and what is refused
+
+
+async def _publish(door: Door, sent: Sequence[Sent], letters: Sequence[Message]) -> None:
+    """Write what the broker has not acknowledged before. The same request goes to the same partition.
+
+    There its readers know its id. Raises `RefusedError`: 429, 503.
+    """
+    new = [one for one in sent if one.known is not Known.ACKNOWLEDGED]
+    records = [_record(door, one) for one in new]
+    try:
+        if records or letters:
+            await door.publisher.publish([*records, *letters], sum(one.judged.accepted for one in new))
     except BacklogError:
+        for one in new:
+            if one.known is Known.NEW:
+                door.seen.forget(one.event.id)
         refuse(429, "body", "backlog", "send it again after the time in Retry-After", Retry_After=RETRY_AFTER_S)
     except BrokerGoneError:
         refuse(503, "body", "broker", "send it again, unchanged: what was kept is known by its id", Retry_After="5")
+    for one in new:
+        _count(door, one)
 
 
-async def _name(request: Request, model: object) -> str:
-    """What the event's id is computed from: the caller's key, or the content. The same again is the same event."""
-    path, key = f"{request.url.path}/{model}", request.headers.get(KEY_HEADER)
-    if key is None:
-        return f"{path}/{sha256(await request.body()).hexdigest()}"
-    if not key.isascii() or not key.isprintable() or not 0 < len(key) <= LONGEST_KEY:
-        refuse(422, KEY_HEADER, "key", f"use 1 to {LONGEST_KEY} printable ASCII characters")
-    return f"{path}/key/{key}"
+def _record(door: Door, one: Sent) -> Message:
+    return message(one.topic, partition(str(one.event.id), one.topic.partitions), one.event, door.wall())
 
 
-def _items(judged: Judged) -> list[dict[str, object]]:
+def _count(door: Door, one: Sent) -> None:
+    kind = _kind(one.topic)
+    if one.digest is not None:
+        door.seen.acknowledged(one.event.id, one.digest)
+    door.metrics.inc("everloop_rows_accepted_total", one.judged.accepted, kind=kind, model=one.event.model)
+    if one.judged.wrong:
+        door.metrics.inc("everloop_rows_refused_total", len(one.judged.wrong), kind=kind, reason="shape")
+
+
+async def _keep(door: Door, letters: Sequence[Message]) -> None:
+    """Write letters. The sender is answered whatever comes of it: nobody was promised anything."""
+    if letters:
+        try:
+            await door.publisher.publish(letters, 0)
+        except (BacklogError, BrokerGoneError):
+            door.metrics.inc(
+                "everloop_dead_letters_dropped_total", len(letters), topic=topics.DLQ.name, reason="broker"
+            )
+
+
+def _refused(
+    door: Door, topic: Topic, error: RefusedError, raw: bytes, headers: Headers, request: Request
+) -> list[Message]:
+    """Count a refused request, and give its letter."""
+    door.metrics.inc("everloop_rows_refused_total", kind=_kind(topic), reason=error.problems[0].rule)
+    asked = request.query_params.get("model")
+    told = (*headers, ("ce_subject", asked.encode())) if asked else headers
+    return door.letters.letter(topic, error.status, error.problems, raw, told, _applied(door, asked))
+
+
+async def _body(request: Request, error: RefusedError) -> bytes:
+    """The body of a request that was read; of one that is too large there is none."""
+    return b"" if error.status in {413, 415} else await request.body()
+
+
+def _letter_of_rows(door: Door, sent: Sent) -> list[Message]:
+    """The letter of the bad rows of a request whose good ones are accepted: a body with these alone."""
+    if not sent.judged.wrong:
+        return []
+    wrong = [problem for each in sent.judged.wrong.values() for problem in each]
+    value = json.dumps(sent.judged.refused, separators=(",", ":")).encode()
+    return door.letters.letter(sent.topic, 422, wrong, value, JSON_HEADERS, sent.event.model)
+
+
+def _applied(door: Door, model: object) -> str | None:
+    return model if isinstance(model, str) and model in (door.models() or ()) else None
+
+
+# ------------------------------------------------------------------------------------------------------------- answers
+
+
+def _answer(sent: Sent) -> dict[str, object]:
     """One result per row that was sent, in order; nothing of a bad row is repeated."""
+    judged = sent.judged
     names = iter(judged.event.prediction_id)
-    return [
-        {"status": 422, "errors": _plain(judged.wrong[place])}
+    items = [
+        {"status": 422, "errors": [_plain(problem) for problem in judged.wrong[place]]}
         if place in judged.wrong
         else {"status": 202, "prediction_id": next(names)}
         for place in range(judged.asked)
     ]
+    sums = {"id": str(judged.event.id), "accepted": judged.accepted, "refused": len(judged.wrong)}
+    return {**sums, "items": items}
 
 
-def _plain(found: Sequence[Problem]) -> list[dict[str, str]]:
-    return [{"where": item.where, "rule": item.rule, "fix": item.fix} for item in found]
+def _result(error: RefusedError) -> dict[str, object]:
+    return {"status": error.status, "errors": [_plain(problem) for problem in error.problems]}
 
 
-def _rows(shape: type[M], rows: Sequence[dict[str, object]]) -> tuple[list[M], dict[int, list[Problem]]]:
-    good: list[M] = []
-    wrong: dict[int, list[Problem]] = {}
-    for place, row in enumerate(rows):
-        try:
-            good.append(shape.model_validate(row))
-        except ValidationError as error:
-            wrong[place] = problems(error, f"rows.{place}")
-    if not good:
-        raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
-    return good, wrong
+def _plain(problem: Problem) -> Mapping[str, str]:
+    return {"where": problem.where, "rule": problem.rule, "fix": problem.fix}
 
 
-def _valid(shape: type[M], body: object) -> M:
-    try:
-        return shape.model_validate(body)
-    except ValidationError as error:
-        raise RefusedError(422, problems(error)) from None
-
-
-def _built(build: Callable[[], E]) -> E:
-    """Rules over all rows: equal lengths, no id twice."""
-    try:
-        return build()
-    except ValidationError as error:
-        raise RefusedError(422, problems(error)) from None
-    except PydanticCustomError as error:
-        raise RefusedError(422, [Problem("prediction_id", error.type, error.message())]) from None
-
-
-def _scored(event: PredictionsLogged) -> PredictionsLogged:
-    lacking = reading.lacks(event)
-    if lacking:
-        refuse(422, lacking, "missing", "only rows of a bootstrap (source: bootstrap) may be without it")
-    return event
-
-
-def _as_columns(body: dict[str, object]) -> dict[str, object]:
-    """A plain object of one row is a request of one row; `time` is another name of the column `times`."""
-    if not isinstance(body.get("prediction_id"), str):
-        return {("times" if name == "time" and "times" not in body else name): value for name, value in body.items()}
-    common = {name: body[name] for name in reading.About.model_fields if name in body}
-    about = _valid(reading.About, common)
-    row = _valid(reading.Row, {name: value for name, value in body.items() if name not in common})
-    given = row.model_dump(exclude={"time", "features"}, exclude_none=True)
-    return {
-        **about.model_dump(exclude_none=True),
-        **{name: [value] for name, value in given.items()},
-        "times": [row.time],
-        "features": {name: [value] for name, value in row.features.items()},
-    }
-
-
-def _one_label(body: dict[str, object]) -> dict[str, object]:
-    if not isinstance(body.get("prediction_id"), str):
-        return body
-    return {name: value if name == "model" else [value] for name, value in body.items()}
+def _kind(topic: Topic) -> Kind:
+    return "predictions" if topic is topics.PREDICTIONS else "labels"

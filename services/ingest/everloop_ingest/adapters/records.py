@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from everloop import topics
-from everloop.codec import encode
+from everloop.codec import Headers, encode
 from everloop.errors import InvalidError
 from everloop.events import DeadLettered, Event
 from everloop.runtime.log import Message, Place, Record
@@ -16,6 +16,9 @@ from everloop.runtime.log import Message, Place, Record
 SOURCE: Final = "ingest"
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """Of the original bytes: with base64 around them they must fit into a record of 8 MiB."""
+KEPT_HEADER: Final = 1_024
+MOST_KEPT: Final = 32
+"""Headers of a record; each name and value is cut at `KEPT_HEADER` bytes."""
 UNKNOWN: Final = "unknown"
 Wall = Callable[[], datetime]
 
@@ -32,7 +35,8 @@ def dead_letter(record: Record, error: InvalidError, stage: str, recorded: datet
     event = DeadLettered.named(
         f"{stage}/{name_of(record)}", moment(record.appended_ms), UNKNOWN,
         topic=place.topic, partition=place.partition, offset=record.offset, reason=error.reason, stage=stage,
-        error=str(error), key=_base64(record.key), value=_base64(record.value),
+        error=str(error), key=base64_of(record.key), value=base64_of(record.value),
+        size=None if record.value is None else len(record.value), headers=headers_kept(record.headers),
     )  # fmt: skip
     return message(topics.DLQ, place.partition % topics.DLQ.partitions, event, recorded)
 
@@ -47,5 +51,13 @@ def moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _base64(raw: bytes | None) -> str | None:
+def headers_kept(headers: Headers) -> dict[str, str]:
+    """The headers that say how a value is read, bounded: the others are nobody's to keep. Of a name the last counts."""
+    telling = {name: raw for name, raw in headers if name == "content-type" or name.startswith("ce_")}
+    kept = [(name[:KEPT_HEADER], raw[:KEPT_HEADER]) for name, raw in telling.items()][:MOST_KEPT]
+    return {name: base64.b64encode(raw).decode() for name, raw in kept}
+
+
+def base64_of(raw: bytes | None) -> str | None:
+    """Give the first bytes as text, `KEPT_BYTES` at most; None stays."""
     return None if raw is None else base64.b64encode(raw[:KEPT_BYTES]).decode()

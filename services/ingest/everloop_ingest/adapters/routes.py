@@ -16,6 +16,7 @@ from everloop.events import (
 )
 from everloop.ledger import Ledger, named_rows
 from everloop.metrics import Metrics
+from everloop.names import PROBE
 from everloop.rows import Rows, read_record
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop_ingest.adapters.records import Wall, dead_letter, message, moment, name_of
@@ -72,6 +73,9 @@ class RouteFold:
             case HeartbeatSent():
                 known = self.beats.get(record.place, ("", {}))[1]
                 self.beats[record.place] = (name_of(record), newest(known, found.clocks))
+            case Rows() | LabelsLogged() if found.model == PROBE:
+                # its labels are not joined: for a month the join would remember rows that nobody asks for
+                self.ledger.enter(record, quarantined=len(found.prediction_id))
             case Rows() | LabelsLogged():
                 _check_lengths(found)
                 rows = len(found.prediction_id)

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from everloop.events import MOST_FEATURES, LabelsLogged, PredictionsLogged
@@ -46,7 +54,13 @@ def _unlike(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Time = Annotated[int, BeforeValidator(_moment), Field(ge=EARLIEST_MS, le=LATEST_MS)]
+Time = Annotated[
+    int, BeforeValidator(_moment), Field(ge=EARLIEST_MS, le=LATEST_MS),
+    WithJsonSchema({"anyOf": [
+        {"type": "integer", "minimum": EARLIEST_MS, "maximum": LATEST_MS},
+        {"type": "string", "format": "date-time", "maxLength": 40},
+    ]}),
+]  # fmt: skip
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 Text = Annotated[str, StringConstraints(max_length=1024), Field()]
 Printable = Annotated[Text, BeforeValidator(lambda value: _printable(value) if isinstance(value, str) else value)]
@@ -64,7 +78,7 @@ class Shadow(_Part):
     """What a shadow version said about the same rows."""
 
     version: Name
-    score: list[FiniteFloat | None]
+    score: Annotated[list[FiniteFloat | None], Field(fail_fast=True)]
 
 
 class About(_Part):
@@ -79,16 +93,21 @@ class About(_Part):
 
 
 class Columns(About):
-    """Predictions as columns of equal length: the data of `PredictionsLogged`."""
+    """Predictions as columns of equal length: the data of `PredictionsLogged`. Of a bad column the first error is said.
 
-    prediction_id: Annotated[list[Name], Field(min_length=1, max_length=MOST_ROWS)]
-    times: list[Time]
-    entity_id: list[Printable] | None = None
-    features: Annotated[dict[FeatureName, list[Feature]], Field(max_length=MOST_FEATURES)]
-    score: list[FiniteFloat | None] | None = None
-    label: list[FiniteFloat | None] | None = None
-    latency_ms: list[Annotated[FiniteFloat, Field(ge=0)] | None] | None = None
-    status: list[Status] | None = None
+    What is wrong with each row `Cells` says: a million errors take seconds to make.
+    """
+
+    prediction_id: Annotated[list[Name], Field(min_length=1, max_length=MOST_ROWS, fail_fast=True)]
+    times: Annotated[list[Time], Field(fail_fast=True)]
+    entity_id: Annotated[list[Printable], Field(fail_fast=True)] | None = None
+    features: Annotated[
+        dict[FeatureName, Annotated[list[Feature], Field(fail_fast=True)]], Field(max_length=MOST_FEATURES)
+    ]
+    score: Annotated[list[FiniteFloat | None], Field(fail_fast=True)] | None = None
+    label: Annotated[list[FiniteFloat | None], Field(fail_fast=True)] | None = None
+    latency_ms: Annotated[list[Annotated[FiniteFloat, Field(ge=0)] | None], Field(fail_fast=True)] | None = None
+    status: Annotated[list[Status], Field(fail_fast=True)] | None = None
     shadow: Shadow | None = None
 
 
@@ -105,6 +124,12 @@ class Row(_Part):
     status: Status = "ok"
 
 
+class Cells(Row):
+    """One row of `Columns`: what is wrong with it."""
+
+    shadow_score: FiniteFloat | None = None
+
+
 class Rows(About):
     """Predictions as rows; each is validated on its own, as `Row`."""
 
@@ -115,9 +140,9 @@ class LabelColumns(_Part):
     """Labels as columns of equal length: the data of `LabelsLogged`."""
 
     model: Name
-    prediction_id: Annotated[list[Name], Field(min_length=1, max_length=MOST_ROWS)]
-    label: list[FiniteFloat]
-    labelled_at: list[Time]
+    prediction_id: Annotated[list[Name], Field(min_length=1, max_length=MOST_ROWS, fail_fast=True)]
+    label: Annotated[list[FiniteFloat], Field(fail_fast=True)]
+    labelled_at: Annotated[list[Time], Field(fail_fast=True)]
 
 
 class LabelRow(_Part):
@@ -137,10 +162,11 @@ class LabelRows(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Name of the request (its id is computed from it) and the time at which it came."""
+    """Name of a request (its id is computed from it), when it came, and whether its model tells two classes apart."""
 
     name: str
     now: datetime
+    binary: bool = False
 
 
 def from_columns(body: Columns, stamp: Stamp) -> PredictionsLogged:
@@ -189,6 +215,21 @@ def labels_from_rows(model: str, rows: Sequence[LabelRow], stamp: Stamp) -> Labe
         label=tuple(row.label for row in rows),
         labelled_at=tuple(row.labelled_at for row in rows),
     )
+
+
+def repeated(names: Sequence[str]) -> list[int]:
+    """Places of names that an earlier place has: the first of them counts."""
+    if len(set(names)) == len(names):
+        return []
+    first: dict[str, int] = {}
+    return [place for place, name in enumerate(names) if first.setdefault(name, place) != place]
+
+
+def no_class(labels: Sequence[float | None] | None, stamp: Stamp) -> list[int]:
+    """Places of labels that are none of the two classes, 0 and 1. Of other tasks any finite number is a label."""
+    if labels is None or not stamp.binary:
+        return []
+    return [place for place, label in enumerate(labels) if label is not None and label not in {0, 1}]
 
 
 def lacks(event: PredictionsLogged) -> str | None:

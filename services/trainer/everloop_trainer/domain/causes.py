@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import uuid5
@@ -44,11 +44,13 @@ def at_tick(state: State, tick: Event, now: datetime, loop: Loop, facts: Facts) 
 
 
 def at_any_time(state: State, now: datetime, loop: Loop, wanted: Wanted) -> Reason | None:
-    """What the own journal alone says against a turn: a live one; for causes of the loop also cool-down and budget."""
+    """What the own journal says against a turn: a live one; for causes of the loop also veto, cool-down, budget."""
     if state.turn is not None:
         return Reason(rule="one_turn", measured=state.turn.wanted.cause, limit=1, samples=1)
     if wanted.cause in UNPAID:
         return None
+    if state.vetoes:
+        return vetoed(state.vetoes)
     rested = (now - state.rested_from).total_seconds() if state.rested_from else None
     cooldown = loop.train.cooldown.total_seconds()
     if rested is not None and rested < cooldown:
@@ -57,6 +59,11 @@ def at_any_time(state: State, now: datetime, loop: Loop, wanted: Wanted) -> Reas
     if runs >= loop.train.max_per_day:
         return Reason(rule="train.max_per_day", measured=runs, limit=loop.train.max_per_day, samples=runs, where="loop")
     return None
+
+
+def vetoed(kinds: Sequence[str], rows: int = 0) -> Reason:
+    """Say that nobody learns from broken data. A person may: who has looked at it knows whether it is meant."""
+    return Reason(rule="veto.data_fault", measured=", ".join(kinds) or "none", samples=rows)
 
 
 def _by_facts(state: State, loop: Loop, facts: Facts, wanted: Wanted) -> Reason | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from everloop.diagnoses import DATA_FAULTS, SORTS
 from everloop.events import (
     ENVELOPE,
     Episode,
@@ -25,12 +26,13 @@ from everloop.events import (
     VersionPromoted,
     VersionRefused,
     VersionRolledBack,
+    VetoNoted,
     WindowJudged,
 )
 from everloop.facts import Facts
 from everloop.loop import Loop
 from everloop.runtime.room import MOST_ATTEMPTS, MOST_FAILURES, Job
-from everloop_trainer.domain.causes import at_tick, open_or_defer, say
+from everloop_trainer.domain.causes import at_tick, open_or_defer, say, vetoed
 from everloop_trainer.domain.data import specify, supply
 from everloop_trainer.domain.state import JOB_FAILED, UNPAID, State, Turn, Wanted, running
 
@@ -59,22 +61,48 @@ def job(state: State) -> Job | None:
 
 
 def _window(state: State, cause: WindowJudged, now: datetime, loop: Loop) -> Event | None:
-    """Note how episodes of the champion begin and end.
+    """Note how broken data begins and ends, and how episodes of the champion do. One window, one note.
 
-    One that goes on and is not known is new here: its first window was judged before this champion's promotion was
-    heard, or under a loop file that did not train on its kind.
+    News of broken data goes first: an episode that goes on is seen in the next window, one that is over is in the note.
+    """
+    return _veto(state, cause, now) or _episode(state, cause, now, loop)
+
+
+def _episode(state: State, cause: WindowJudged, now: datetime, loop: Loop) -> Event | None:
+    """An episode that goes on and is not known is new here.
+
+    Its first window was judged before this champion's promotion was heard, under a loop file that did not train on its
+    kind, or brought news of broken data.
     """
     if cause.episode_id is None or cause.episode_kind is None:
         return None
     known = any(one.episode == cause.episode_id for one in state.episodes)
     if cause.episode is Episode.CLOSED and known:
         return EpisodeNoted.because(cause, now, episode_id=cause.episode_id, open=False)
-    if cause.episode not in {Episode.OPENED, Episode.CONTINUING} or known or cause.episode_kind not in loop.train.on:
-        return None
-    if cause.version and state.champions and cause.version != state.champions[0]:
+    if cause.episode not in {Episode.OPENED, Episode.CONTINUING} or known or not _wakes(state, cause, loop):
         return None
     wanted = Wanted(cause.episode_kind, cause.correlation_id, cause.episode_id, cause.change_at)
     return open_or_defer(state, cause, now, loop, wanted)
+
+
+def _wakes(state: State, cause: WindowJudged, loop: Loop) -> bool:
+    """Whether the loop trains on it: its kind is named, it is about the champion, and a successor can learn it."""
+    if cause.episode_kind not in loop.train.on:
+        return False
+    if cause.version and state.champions and cause.version != state.champions[0]:
+        return False
+    return cause.diagnosis is None or SORTS[cause.diagnosis.kind].learnable
+
+
+def _veto(state: State, cause: WindowJudged, now: datetime) -> VetoNoted | None:
+    """Say which faults of the data are open, where that has changed. Windows of inputs know, and no revision."""
+    if cause.kind != "inputs" or cause.revision:
+        return None
+    kinds = tuple(one.kind for one in cause.faults if one.stage is not Episode.CLOSED and one.kind in DATA_FAULTS)
+    if kinds == state.vetoes:
+        return None
+    over = cause.episode_id if cause.episode is Episode.CLOSED else None
+    return VetoNoted.because(cause, now, kinds=kinds, ended=over, reason=vetoed(kinds, cause.rows))
 
 
 def _tick(state: State, tick: Event, now: datetime, loop: Loop, facts: Facts) -> Event | None:
@@ -86,8 +114,11 @@ def _tick(state: State, tick: Event, now: datetime, loop: Loop, facts: Facts) ->
 
 
 def _start_or_skip(state: State, turn: Turn, tick: Event, now: datetime, loop: Loop, facts: Facts) -> Event | None:
-    """Start when the rows are there, skip at the deadline with the figures, else wait."""
+    """Start when the rows are there, skip at the deadline with the figures, else wait. Broken data is not learnt."""
     late = now >= turn.wait_until
+    if state.vetoes and turn.wanted.cause not in UNPAID:
+        why, thread = vetoed(state.vetoes), turn.wanted.correlation
+        return TrainingSkipped.because(tick, now, reason=why, correlation_id=thread) if late else None
     rows = supply(state, turn, loop, facts, last_chance=late)
     thread = turn.wanted.correlation
     person = turn.wanted.cause in UNPAID

@@ -17,6 +17,7 @@ from everloop.events import (
     TurnClosed,
     TurnDeferred,
     TurnOpened,
+    VetoNoted,
 )
 
 DAY: Final = timedelta(days=1)
@@ -59,7 +60,8 @@ class State:
     `episodes` are open episodes of drift, each a standing cause; `asked` are a person's requests that wait. `runs` are
     the starts of the last day that count against the budget, `rested_from` is what the cool-down counts from.
     `last_cut` (ms) is the end of the newest snapshot that was trained on, `last_change` the change that it began at.
-    `said` is the last "not now", so that it is said once.
+    `said` is the last "not now", so that it is said once. `vetoes` are open faults of the data: while there are any, no
+    cause of the loop opens a turn or starts a run.
     """
 
     turn: Turn | None = None
@@ -73,6 +75,7 @@ class State:
     last_change: int | None = None
     champions: tuple[str, ...] = ()
     said: tuple[UUID | None, str] | None = None
+    vetoes: tuple[str, ...] = ()
 
 
 def initial() -> State:
@@ -88,7 +91,9 @@ def evolve(state: State, event: Event) -> State:
         case TurnDeferred():
             state = _deferred(state, event)
         case EpisodeNoted():
-            state = replace(state, episodes=tuple(e for e in state.episodes if e.episode != event.episode_id))
+            state = _without(state, event.episode_id)
+        case VetoNoted():
+            state = replace(_without(state, event.ended), vetoes=event.kinds)
         case TrainingStarted():
             state = _started(state, event)
         case ModelVersionCreated() if state.turn:
@@ -140,6 +145,10 @@ def _with_episode(state: State, wanted: Wanted) -> State:
     kept = replace(known[0], tried=known[0].tried or wanted.tried) if known else wanted
     others = tuple(one for one in state.episodes if one.episode != wanted.episode)
     return replace(state, episodes=(*others, kept))
+
+
+def _without(state: State, episode: UUID | None) -> State:
+    return replace(state, episodes=tuple(one for one in state.episodes if one.episode != episode))
 
 
 def _started(state: State, event: TrainingStarted) -> State:

@@ -1,0 +1,1 @@
+"""How fast rows come in, and what it costs who sends them."""

@@ -1,0 +1,295 @@
+"""What a body says: an event of its good rows, and what is wrong with each bad one. A bad row costs no good one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from everloop.errors import InvalidError
+from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.http import Problem, RefusedError, location, problems, refuse
+from everloop.rows import Rows, listed
+from everloop.rows.arrow import read_arrow
+from everloop_ingest.domain import reading
+from everloop_ingest.domain.reading import Stamp
+
+M = TypeVar("M", bound=BaseModel)
+C = TypeVar("C", reading.Columns, reading.LabelColumns)
+R = TypeVar("R", reading.Row, reading.LabelRow)
+E = TypeVar("E", PredictionsLogged, LabelsLogged)
+Body = dict[str, object]
+SHOWN_OF_A_ROW: Final = 5
+MOST_ERRORS: Final = 50_000
+TWICE: Final = "names a prediction that an earlier row has named"
+NO_CLASS: Final = "the task of this model is binary: its labels are 0 and 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Rows of a request: the event of the good ones, and what is wrong with each bad one, by its place.
+
+    `refused` is a body of the same form that holds the bad rows alone.
+    """
+
+    event: PredictionsLogged | LabelsLogged
+    asked: int
+    wrong: Mapping[int, list[Problem]] = field(default_factory=dict)
+    refused: Body = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> int:
+        """How many rows are good."""
+        return self.asked - len(self.wrong)
+
+
+Read = Callable[[Body, Stamp], Judged]
+
+
+def read_predictions(body: Body, stamp: Stamp) -> Judged:
+    """Columns, rows, or one row. Raises `RefusedError` (422) when nothing of it can be accepted."""
+    if "rows" not in body:
+        return predictions_of(_as_columns(body), stamp)
+    about = _valid(reading.Rows, body)
+    rows, wrong = _rows(reading.Row, about.rows, stamp)
+    event = _built(lambda: reading.from_rows(about, rows, stamp))
+    return Judged(_scored(event), len(about.rows), wrong, _bad_rows(body, about.rows, wrong))
+
+
+def read_labels(body: Body, stamp: Stamp) -> Judged:
+    """Columns, rows, or one row. Raises as `read_predictions`."""
+    if "rows" not in body:
+        return labels_of(_one_label(body), stamp)
+    about = _valid(reading.LabelRows, body)
+    rows, wrong = _rows(reading.LabelRow, about.rows, stamp)
+    event = _built(lambda: reading.labels_from_rows(about.model, rows, stamp))
+    return Judged(event, len(about.rows), wrong, _bad_rows(body, about.rows, wrong))
+
+
+def predictions_of(body: Body, stamp: Stamp) -> Judged:
+    """Columns alone: the data of `PredictionsLogged`, and the model. Raises as `read_predictions`."""
+    columns, wrong, asked = _columns(reading.Columns, body, stamp)
+    event = _scored(_built(lambda: reading.from_columns(columns, stamp)))
+    return Judged(event, asked, wrong, _picked(body, [*wrong]) if wrong else {})
+
+
+def labels_of(body: Body, stamp: Stamp) -> Judged:
+    """Columns alone: the data of `LabelsLogged`, and the model. Raises as `read_predictions`."""
+    columns, wrong, asked = _columns(reading.LabelColumns, body, stamp)
+    event = _built(lambda: reading.labels_from_columns(columns, stamp))
+    return Judged(event, asked, wrong, _picked(body, [*wrong]) if wrong else {})
+
+
+def arrow_columns(value: bytes, model: str) -> Body:
+    """The columns of an Arrow stream as a JSON body would have them. Raises `RefusedError`: 400 no stream, 422 no rows.
+
+    So an Arrow stream is held to each rule of the JSON forms, and a bad row of it costs no good one either.
+    """
+    try:
+        rows = read_arrow(value, "", model)
+    except InvalidError as error:
+        refuse(400 if error.reason == "malformed" else 422, "body", error.reason, str(error))
+    return _as_body(rows)
+
+
+def _as_body(rows: Rows) -> Body:
+    once: Body = {name: getattr(rows, name) for name in ("model", "source", "version", "digest", "arm", "epoch")}
+    columns: Body = {
+        name: None if (column := getattr(rows, name)) is None else listed(column)
+        for name in ("entity_id", "score", "label", "latency_ms", "status")
+    }
+    said = rows.shadow_score
+    shadow: Body = {} if said is None else {"shadow": {"version": rows.shadow_version, "score": listed(said)}}
+    features = {name: listed(column) for name, column in rows.features.items()}
+    return {**once, **columns, **shadow, "prediction_id": rows.prediction_id, "times": rows.times, "features": features}
+
+
+# -------------------------------------------------------------------------------------------------------- good and bad
+
+
+def _columns(shape: type[C], body: Body, stamp: Stamp) -> tuple[C, dict[int, list[Problem]], int]:
+    """The good rows, what is wrong with the others, and how many were sent."""
+    wrong: dict[int, list[Problem]] = {}
+    try:
+        found = shape.model_validate(body)
+    except ValidationError as error:
+        sent = _rows_sent(body) if _is_of_rows(error) else 0
+        wrong = _wrong_cells(body, sent)
+        good = [place for place in range(sent) if place not in wrong]
+        if not wrong or not good:
+            raise RefusedError(422, problems(error)) from None
+        found = _valid(shape, _picked(body, good))
+    else:
+        sent = len(found.prediction_id)
+        good = list(range(sent))
+    again, strange = reading.repeated(found.prediction_id), reading.no_class(found.label, stamp)
+    if (again or strange) and _rows_sent(body):  # columns of unequal length the event refuses
+        wrong |= {good[place]: [Problem(f"label.{good[place]}", "no_class", NO_CLASS)] for place in strange}
+        wrong |= {good[place]: [Problem(f"prediction_id.{good[place]}", "duplicate", TWICE)] for place in again}
+        rest = [place for place in good if place not in wrong]
+        if not rest:
+            raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
+        found = _valid(shape, _picked(body, rest))
+    return found, dict(sorted(wrong.items())), sent
+
+
+def _is_of_rows(error: ValidationError) -> bool:
+    """Whether each error is in a row (`times.3`, `features.NAME.3`, `shadow.score.3`), and none is of the whole."""
+    for item in error.errors(include_url=False, include_input=False):
+        path = item["loc"]
+        depth = 2 if path and path[0] in {"features", "shadow"} else 1
+        if len(path) <= depth or not isinstance(path[depth], int):
+            return False
+    return True
+
+
+def _wrong_cells(body: Body, rows: int) -> dict[int, list[Problem]]:
+    """The problems of each bad row of columns of this length."""
+    shape = reading.LabelRow if "labelled_at" in body else reading.Cells
+    columns = {_CELL.get(name, name): column for name, column in body.items() if isinstance(column, list)}
+    features: Any = body.get("features", {})
+    if isinstance(shadow := body.get("shadow"), dict):
+        columns["shadow_score"] = shadow["score"]
+    found, budget = dict[int, list[Problem]](), Budget()
+    for place in range(rows):
+        row: Body = {name: column[place] for name, column in columns.items()}
+        if shape is reading.Cells:
+            row["features"] = {name: column[place] for name, column in features.items()}
+        try:
+            shape.model_validate(row)
+        except ValidationError as error:
+            budget.spend(error)
+            found[place] = [_in_column(one, place) for one in error.errors(include_url=False, include_input=False)]
+            found[place] = found[place][:SHOWN_OF_A_ROW]
+    return found
+
+
+_CELL: Final = {"times": "time"}
+_COLUMN: Final = {"time": "times", "shadow_score": "shadow.score"}
+
+
+def _in_column(error: Any, place: int) -> Problem:  # noqa: ANN401 -- pydantic's details of one error
+    """An error of a row as one of its column."""
+    path = error["loc"]
+    cut = 2 if path[0] == "features" else 1
+    named = (_COLUMN.get(path[0], path[0]), *path[1:cut], place, *path[cut:])
+    return Problem(location("", named), error["type"], error["msg"])
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many errors of one body are told: to make a million takes seconds, in which nobody else is answered."""
+
+    left: int = MOST_ERRORS
+
+    def spend(self, error: ValidationError) -> None:
+        """Raises `RefusedError` (422) for the whole body where there is nothing left."""
+        self.left -= error.error_count()
+        if self.left < 0:
+            refuse(422, "body", "too_many_errors", "nothing was accepted: send fewer rows at once, or mend them")
+
+
+def _rows_sent(body: Body) -> int:
+    """How many rows there are, if all columns agree; 0 where they do not."""
+    lengths = {len(column) for column in _each_column(body)}
+    return lengths.pop() if len(lengths) == 1 else 0
+
+
+def _each_column(body: Body) -> list[list[object]]:
+    inner = [body[name] for name in ("features", "shadow") if isinstance(body.get(name), dict)]
+    values = [*body.values(), *(value for part in inner for value in part.values())]  # type: ignore[attr-defined]  # dicts
+    return [value for value in values if isinstance(value, list)]
+
+
+def _picked(body: Body, places: Sequence[int]) -> Body:
+    """The same body with these rows alone."""
+
+    def pick(value: object) -> object:
+        if isinstance(value, list):
+            return [value[place] for place in places]
+        return {name: pick(inner) for name, inner in value.items()} if isinstance(value, dict) else value
+
+    return {name: pick(value) for name, value in body.items()}
+
+
+def _rows(shape: type[R], rows: Sequence[Body], stamp: Stamp) -> tuple[list[R], dict[int, list[Problem]]]:
+    good: list[R] = []
+    wrong: dict[int, list[Problem]] = {}
+    seen: set[object] = set()
+    budget = Budget()
+    for place, row in enumerate(rows):
+        try:
+            found = shape.model_validate(row)
+        except ValidationError as error:
+            budget.spend(error)
+            wrong[place] = problems(error, f"rows.{place}")
+            continue
+        if reading.no_class([found.label], stamp):
+            wrong[place] = [Problem(f"rows.{place}.label", "no_class", NO_CLASS)]
+            continue
+        if row["prediction_id"] in seen:
+            wrong[place] = [Problem(f"rows.{place}.prediction_id", "duplicate", TWICE)]
+            continue
+        seen.add(row["prediction_id"])
+        good.append(found)
+    if not good:
+        raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
+    return good, wrong
+
+
+def _bad_rows(body: Body, rows: Sequence[Body], wrong: Mapping[int, object]) -> Body:
+    return {**body, "rows": [rows[place] for place in wrong]} if wrong else {}
+
+
+def _valid(shape: type[M], body: object) -> M:
+    try:
+        return shape.model_validate(body)
+    except ValidationError as error:
+        raise RefusedError(422, problems(error)) from None
+
+
+def _built(build: Callable[[], E]) -> E:
+    """Rules over all rows: equal lengths, no id twice."""
+    try:
+        return build()
+    except ValidationError as error:
+        raise RefusedError(422, problems(error)) from None
+    except PydanticCustomError as error:
+        raise RefusedError(422, [Problem("prediction_id", error.type, error.message())]) from None
+
+
+def _scored(event: PredictionsLogged) -> PredictionsLogged:
+    lacking = reading.lacks(event)
+    if lacking:
+        refuse(422, lacking, "missing", "only rows of a bootstrap (source: bootstrap) may be without it")
+    return event
+
+
+def _as_columns(body: Body) -> Body:
+    """A plain object of one row is a request of one row; `time` is another name of the column `times`."""
+    if not is_one_row(body):
+        return {("times" if name == "time" and "times" not in body else name): value for name, value in body.items()}
+    common = {name: body[name] for name in reading.About.model_fields if name in body}
+    about = _valid(reading.About, common)
+    row = _valid(reading.Row, {name: value for name, value in body.items() if name not in common})
+    given = row.model_dump(exclude={"time", "features"}, exclude_none=True)
+    return {
+        **about.model_dump(exclude_none=True),
+        **{name: [value] for name, value in given.items()},
+        "times": [row.time],
+        "features": {name: [value] for name, value in row.features.items()},
+    }
+
+
+def is_one_row(body: Body) -> bool:
+    """Whether a body is a plain object of one row."""
+    return "rows" not in body and isinstance(body.get("prediction_id"), str)
+
+
+def _one_label(body: Body) -> Body:
+    if not is_one_row(body):
+        return body
+    return {name: value if name == "model" else [value] for name, value in body.items()}
