@@ -33,9 +33,11 @@ EACH: Final = 6
 ROWS: Final = EACH * POINTS
 BAD: Final = (math.nan, math.inf, -math.inf, 1e308)
 """What a number may be beside a number; in turn, one in six."""
-SHIFT: Final = 8.0
-"""Standard deviations by which the input moves."""
-WRONG: Final = (0.05, 0.75)
+SHIFT: Final = 3.0
+"""Standard deviations by which the input moves: far, and not so far that it looks like broken data."""
+SHARES: Final = ((0.4, 0.3, 0.3), (0.05, 0.05, 0.9))
+"""Of the categories a, b and c, before the drift and in it."""
+WRONG: Final = (0.05, 0.65)
 """Share of labels that are other than predicted, before the drift and in it."""
 HEARS: Final[tuple[Detector, ...]] = ("adwin", "page_hinkley", "hddm_a")
 """DDM is not among them: it wants 128 points before it says anything, which is eight windows."""
@@ -141,12 +143,12 @@ def probe_profile() -> Profile:
 def _values(
     seed: list[int], rows: int, *, drifts: bool
 ) -> tuple[Floats, tuple[str, ...], Floats, Floats, NDArray[np.bool_]]:
-    """One input that moves, one whose categories change, a score, and labels that agree with it or do not."""
+    """One input that moves, one whose shares change, a score, and labels that agree with it or do not."""
     draw = np.random.default_rng(seed)
     bad = np.arange(rows) % EACH == EACH - 1
     odd = np.resize(BAD, int(bad.sum()))
     x = draw.normal(SHIFT if drifts else 0.0, 1.0, rows)
-    group = draw.choice(["new"] if drifts else ["a", "b", "c"], rows)
+    group = draw.choice(["a", "b", "c"], rows, p=SHARES[drifts])
     says = draw.random(rows) < 0.5  # noqa: PLR2004 -- a fair coin
     score = np.where(says, 0.9, 0.1) + draw.uniform(-0.09, 0.09, rows)
     label = (says ^ (draw.random(rows) < WRONG[drifts])).astype(np.float64)
