@@ -733,7 +733,10 @@ class Segmenting(Value):
 
 
 class Watch(Value):
-    """How the loop file cuts windows and compares them: for what the reference shows when it is cut so itself."""
+    """How the loop file cuts windows and compares them: for what the reference shows when it is cut so itself.
+
+    Windows from before `since` (ms), the change that the version is trained on, show a world that is gone.
+    """
 
     every_ms: int
     size_ms: int
@@ -742,6 +745,7 @@ class Watch(Value):
     test: str
     score_test: str
     season: Literal["auto", "none", "hour_of_day", "hour_of_week"] = "auto"
+    since: int | None = None
 
 
 class TrainingSpec(Value):

@@ -27,7 +27,9 @@ def curve(found: Floats, confirm: int, seed: int) -> Curve:
     """Alarms to be expected over as many windows as there are, by threshold; `found` is the statistic per window."""
     thresholds = _levels(found)
     chosen = _stretches(len(found), np.random.default_rng(seed))
-    expected = alarms(found[chosen], thresholds, confirm).mean(axis=0)
+    resampled = alarms(found[chosen], thresholds, confirm).mean(axis=0)
+    seen = alarms(found[None], thresholds, confirm)[0]  # where stretches meet, runs are torn
+    expected = np.maximum(resampled, seen)
     return tuple((round(float(one), 3), float(f"{level:.5g}")) for one, level in zip(expected, thresholds, strict=True))
 
 

@@ -29,7 +29,8 @@ CONFIRMS: Final = (1, 2, 3, 5)
 SCORE: Final = "score"
 USUAL: Final = 0.95
 """Quantile that the window's and the running statistic are scaled by, so that one threshold serves both."""
-FEWEST: Final = 20
+FOLDS: Final = 8
+FEWEST: Final = 40
 """Windows that say anything about what windows show."""
 LONGEST_MS: Final = 6 * 3_600_000
 """Windows up to this long have an hour."""
@@ -56,21 +57,22 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column over all windows: standardised divergences and running numbers (windows,), what they are scaled by."""
+    """One column over all windows: standardised divergences and what is added up (windows,), and the usual of all.
+
+    Each eighth of the windows is standardised by what the others show. A window that helps to say what is usual is never
+    far from it: where windows hang together, limits that came of all of them let through one and a half times too many.
+    """
 
     name: str
-    standardised: Floats
+    strong: Floats
     numbers: Floats
     one_sided: bool
-    unit: float
-    shift: float
-    center: float
-    spread: float
+    usual: Usual
 
 
 def calibrated(profile: Profile, sample: Sample, rules: Rules) -> Profile:
     """The profile with its season, and with what its windows show; without the latter where there are too few."""
-    cuts = cut(sample.times, rules.every_ms, rules.size_ms, rules.rows, rules.min_rows)
+    cuts = cut(sample.times, rules.every_ms, rules.size_ms, rules.rows, rules.min_rows, sample.since)
     counts = {column.name: counted(column, sample.columns[column.name], sample, cuts) for column in profile.columns}
     season, why = _season(profile, counts, cuts, rules)
     known = profile.model_copy(update={"season": season, "season_why": why})
@@ -96,19 +98,62 @@ def measured(
     reference, lacking = _references(counts, cuts, season)
     current = counts.windows
     inverse = inverse_rows(reference.sum(axis=1), current.sum(axis=1))
-    found, noise = divergence(shape, reference, current), noise_per_row(shape, counts.reference) * inverse
-    usable = np.isfinite(found) & np.isfinite(noise)
-    unit = max(0.0, _mean(found - noise, usable))
-    roots = np.cbrt(np.where(usable, found / (noise + unit), np.nan))
-    center, spread = _mean(roots, usable), float(roots[usable].std()) if usable.any() else 0.0
-    strong = np.where(usable, standardised(roots**3, center, spread), np.nan)
-    if column.kind == "categorical":
-        return Column(column.name, strong, strong, True, unit, 0.0, center, spread)  # noqa: FBT003 - in order
-    moved = counts.means - lacking
-    known = np.isfinite(moved) & np.isfinite(inverse)
-    shift = max(0.0, _mean(moved**2 - inverse, known))
-    numbers = np.where(known, running.of_means(moved, inverse, shift), np.nan)
-    return Column(name or column.name, strong, numbers, False, unit, shift, center, spread)  # noqa: FBT003 - as above
+    numeric = column.kind == "numeric"
+    raw = Raw(
+        divergence(shape, reference, current), noise_per_row(shape, counts.reference) * inverse,
+        counts.means - lacking if numeric else np.full(len(inverse), np.nan), inverse,
+    )  # fmt: skip
+    strong, shifts = np.full((2, len(inverse)), np.nan)
+    for fold in np.array_split(np.arange(len(inverse)), FOLDS):
+        usual = Usual.of(raw.without(fold))
+        strong[fold], shifts[fold] = usual.strong(raw.only(fold)), usual.shifts(raw.only(fold))
+    return Column(name or column.name, strong, shifts if numeric else strong, not numeric, Usual.of(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Per window, shape (windows,): divergence, its noise, the shift of the mean in deviations, 1/n + 1/m."""
+
+    found: Floats
+    noise: Floats
+    moved: Floats
+    inverse: Floats
+
+    def only(self, places: NDArray[np.int64]) -> Raw:
+        """Some windows."""
+        return Raw(self.found[places], self.noise[places], self.moved[places], self.inverse[places])
+
+    def without(self, places: NDArray[np.int64]) -> Raw:
+        """The others."""
+        return self.only(np.delete(np.arange(len(self.found)), places))
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What some windows of one column show: see `Calibration` for each."""
+
+    unit: float
+    center: float
+    spread: float
+    shift: float
+
+    @classmethod
+    def of(cls, raw: Raw) -> Usual:
+        """Learn it from these windows."""
+        unit = max(0.0, _mean(raw.found - raw.noise))
+        roots = np.cbrt(raw.found / (raw.noise + unit))
+        known = roots[np.isfinite(roots)]
+        return cls(
+            unit, _mean(roots), float(known.std()) if known.size else 0.0, max(0.0, _mean(raw.moved**2 - raw.inverse))
+        )
+
+    def strong(self, raw: Raw) -> Floats:
+        """The standardised divergences of windows."""
+        return standardised(raw.found / (raw.noise + self.unit), self.center, self.spread)
+
+    def shifts(self, raw: Raw) -> Floats:
+        """The shifts of their means, over their errors."""
+        return running.of_means(raw.moved, raw.inverse, self.shift)
 
 
 def shape_of(column: ColumnProfile, test: Test) -> Shape:
@@ -188,7 +233,7 @@ def _excess(profile: Profile, counts: dict[str, Counted], cuts: Cuts, test: Test
 
 
 def _calibration(columns: Sequence[Column], cuts: Cuts, rules: Rules) -> Calibration:
-    strongest = np.nan_to_num(np.stack([one.standardised for one in columns])).max(axis=0)
+    strongest = np.nan_to_num(np.stack([one.strong for one in columns])).max(axis=0)
     sums = running.strongest(
         np.stack([one.numbers for one in columns], axis=1), np.array([c.one_sided for c in columns])
     )
@@ -197,10 +242,10 @@ def _calibration(columns: Sequence[Column], cuts: Cuts, rules: Rules) -> Calibra
     return Calibration(
         every_ms=rules.every_ms, size_ms=rules.size_ms, rows=rules.rows, windows=len(found), span_ms=cuts.span_ms,
         test=rules.test, score_test=rules.score_test,
-        unit={one.name: _short(one.unit) for one in columns},
-        shift={one.name: _short(one.shift) for one in columns},
-        center={one.name: _short(one.center) for one in columns},
-        spread={one.name: _short(one.spread) for one in columns},
+        unit={one.name: _short(one.usual.unit) for one in columns},
+        shift={one.name: _short(one.usual.shift) for one in columns},
+        center={one.name: _short(one.usual.center) for one in columns},
+        spread={one.name: _short(one.usual.spread) for one in columns},
         scale=_short(scale), running_scale=_short(running_scale),
         curves={confirm: policy.curve(found, confirm, rules.seed) for confirm in CONFIRMS},
     )  # fmt: skip
@@ -210,5 +255,7 @@ def _short(number: float) -> float:
     return float(f"{number:.6g}")
 
 
-def _mean(values: Floats, usable: NDArray[np.bool_]) -> float:
-    return float(values[usable].mean()) if usable.any() else 0.0
+def _mean(values: Floats) -> float:
+    """Of what is finite; 0 of nothing."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else 0.0

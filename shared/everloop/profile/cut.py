@@ -67,8 +67,11 @@ class Cuts:
         return int(seen.min())
 
 
-def cut(times: Ints, every_ms: int, size_ms: int, rows: int | None, min_rows: int) -> Cuts:
-    """Cut rows by their times (ms, ascending). A window with fewer than `min_rows` rows is not judged, and left out."""
+def cut(times: Ints, every_ms: int, size_ms: int, rows: int | None, min_rows: int, since: int = 0) -> Cuts:
+    """Cut rows by their times (ms, ascending). A window with fewer than `min_rows` rows is not judged, and left out.
+
+    So is one that begins before `since` (ms).
+    """
     numbers = times // every_ms
     last = int(numbers[-1]) if len(numbers) else 0
     first = max(int(numbers[0]) if len(numbers) else 0, last - MOST_SLICES + 1)
@@ -78,6 +81,7 @@ def cut(times: Ints, every_ms: int, size_ms: int, rows: int | None, min_rows: in
     ranges = _by_time(slices, size_ms // every_ms) if rows is None else _by_rows(held, rows)
     before = np.concatenate([[0], np.cumsum(held)])
     enough = before[ranges[:, 1]] - before[ranges[:, 0]] >= max(1, min_rows)
+    enough &= (first + ranges[:, 0]) * every_ms >= since
     return Cuts(every_ms, first * every_ms, slices, of, ranges[enough], rows)
 
 

@@ -29,12 +29,16 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Rows in order of time: columns by name, scores, times (ms); `inside` says which are the profile's reference."""
+    """Rows in order of time: columns by name, scores, times (ms); `inside` says which are the profile's reference.
+
+    Windows that begin before `since` (ms) are not looked at.
+    """
 
     columns: Mapping[str, Values]
     scores: Values
     times: Ints
     inside: NDArray[np.bool_]
+    since: int = 0
 
     def all_inside(self) -> Sample:
         """The same, all of it compared with all of it."""

@@ -23,9 +23,9 @@ from sklearn.calibration import calibration_curve
 from statsmodels.stats.proportion import proportion_confint, proportions_ztest
 
 from everloop.loop import Detector
+from everloop.measures import statistics
 from everloop.quality import Estimate, estimates, wilson
 from everloop.sketch import GRID, Labelled
-from everloop.measures import statistics
 from everloop_drift.domain import concept
 from everloop_drift.domain.measures import measure
 from tests.unit.drift.builders import a_column_window, a_profile, compared, labelled

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from everloop import events as e
-from everloop.profile import build_profile
 from everloop.measures import statistics
+from everloop.profile import build_profile
 from everloop_drift.domain.limits import Rule, Rules, is_drift, share_drifted
 from everloop_drift.domain.measures import CATEGORICAL, NUMERIC, POSITIVE, Measured, measure, table
 from tests.builders import a_loop

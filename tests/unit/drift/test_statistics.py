@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from everloop.measures import statistics as s
 from everloop.profile import MAX_BINS, merge_groups
 from everloop.sketch.inputs import Inputs
 from everloop.sketch.layout import Layout
-from everloop.measures import statistics as s
 from everloop_drift.domain.measures import measure
 from tests.unit.drift.builders import a_profile, compared
 from tests.unit.drift.parity import PSI, as_rows, evidently

@@ -57,7 +57,7 @@ def with_windows(profile: Profile, scorer: Scorer, learned: Side, held: Side, sp
         name: table[:, place].astype(np.float64) if kind == "numeric" else table[:, place].tolist()
         for place, (name, kind) in enumerate(kinds)
     }
-    sample = Sample(seen, _scores(scorer, columns), times[-MOST_ROWS:], inside[-MOST_ROWS:])
+    sample = Sample(seen, _scores(scorer, columns), times[-MOST_ROWS:], inside[-MOST_ROWS:], watch.since or 0)
     rules = Rules(
         every_ms=watch.every_ms, size_ms=watch.size_ms, rows=watch.rows, min_rows=watch.min_rows,
         test=cast("Test", watch.test), score_test=cast("Test", watch.score_test), season=watch.season, seed=spec.seed,

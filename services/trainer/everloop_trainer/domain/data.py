@@ -75,18 +75,18 @@ def specify(state: State, turn: Turn, loop: Loop, facts: Facts, rows: Supply) ->
         version=str(state.versions + 1),
         timeout_s=loop.train.timeout.total_seconds(),
         segments=Segmenting(columns=segments.columns, most=segments.most) if segments else None,
-        watch=watch(loop),
+        watch=watch(loop, rows.change),
     )
 
 
-def watch(loop: Loop) -> Watch:
-    """How windows of this loop are cut and compared."""
+def watch(loop: Loop, change: int | None) -> Watch:
+    """How windows of this loop are cut and compared; those from before a known change are left out."""
     windows, drift = loop.windows, loop.drift
     enough = windows.min_rows if windows.rows is None else min(windows.min_rows, (windows.rows + 1) // 2)
     return Watch(
         every_ms=windows.every // MILLISECOND, size_ms=(windows.size or windows.every) // MILLISECOND,
         rows=windows.rows, min_rows=enough, test=drift.default.test, score_test=drift.score.test,
-        season=drift.season,
+        season=drift.season, since=change,
     )  # fmt: skip
 
 
