@@ -59,8 +59,8 @@ class Rules:
 class Column:
     """One column over all windows: standardised divergences and what is added up (windows,), and the usual of all.
 
-    Each eighth of the windows is standardised by what the others show. A window that helps to say what is usual is never
-    far from it: where windows hang together, limits that came of all of them let through one and a half times too many.
+    Each eighth of the windows is standardised by what the others show. A window that helps to say what is usual is
+    never far from it: where windows hang together, limits made of all of them raised half as many alarms again.
     """
 
     name: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from everloop.profile import Profile, Season, build_profile, seasons
 from everloop.profile.build import build_column
@@ -20,7 +19,7 @@ BEGIN = 1_767_571_200_000  # a Monday, midnight
 RULES = Rules(every_ms=HOUR, size_ms=HOUR, min_rows=20)
 
 
-def times_of(windows: int, rows: int = 40) -> Any:
+def times_of(windows: int, rows: int = 40) -> NDArray[np.int64]:
     return BEGIN + np.repeat(np.arange(windows) * HOUR, rows) + np.tile(np.arange(rows) * 60_000, windows)
 
 
@@ -38,14 +37,15 @@ def made(sample: Sample, rules: Rules = RULES) -> Profile:
     return calibrated(build_profile(columns, scores=sample.scores[first:]), sample, rules)
 
 
-# ---------------------------------------------------------------------------------------------------------------- windows
+# ------------------------------------------------------------------------------------------------------------- windows
 
 
 def test_windows_by_time_are_those_of_pandas() -> None:
     times = np.sort(np.random.default_rng(0).integers(BEGIN, BEGIN + 50 * HOUR, 900))
     cuts = cut(times, HOUR, HOUR, None, 15)
     counted = pd.Series(1, index=pd.to_datetime(times, unit="ms")).resample("1h").sum()
-    assert cuts.ends.tolist() == [int(at.timestamp() * 1000) + HOUR for at, rows in counted.items() if rows >= 15]  # type: ignore[union-attr]
+    enough = pd.DatetimeIndex(counted[counted >= 15].index)
+    assert cuts.ends.tolist() == [int(at.timestamp() * 1000) + HOUR for at in enough]
 
 
 def test_sliding_windows_end_with_each_slice() -> None:
@@ -60,11 +60,15 @@ def test_windows_by_rows_close_at_the_first_slice_that_has_them() -> None:
     assert cuts.span_ms == 9 * HOUR
 
 
+def test_windows_from_before_a_known_change_are_left_out() -> None:
+    assert cut(times_of(10), HOUR, HOUR, None, 1, BEGIN + 4 * HOUR).ranges[:, 0].tolist() == [4, 5, 6, 7, 8, 9]
+
+
 def test_no_row_makes_no_window() -> None:
     assert cut(np.array([], dtype=np.int64), HOUR, HOUR, None, 1).ranges.shape == (0, 2)
 
 
-# ---------------------------------------------------------------------------------------------------------------- seasons
+# ------------------------------------------------------------------------------------------------------------- seasons
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_the_loop_file_decides_where_it_says_so() -> None:
     assert short.season_why.startswith("too short: each hour needs 3 times, has 2")
 
 
-# ------------------------------------------------------------------------------------------------------------ calibration
+# --------------------------------------------------------------------------------------------------------- calibration
 
 
 def test_each_value_is_counted_as_the_profile_counts_it() -> None:
