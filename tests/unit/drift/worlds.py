@@ -80,7 +80,7 @@ class Lived:
         columns: dict[str, Floats | list[object]] = {
             name: numbers[:, :, place].ravel() for place, name in enumerate(NUMBERS)
         }
-        columns["mix"] = chosen.ravel().tolist()
+        columns["mix"] = [*map(str, chosen.ravel())]
         shown = {name: values[cut - len(times) // 5 : cut] for name, values in columns.items()}
         made = build_profile(shown, scores=scores.ravel()[cut:])
         rules = Rules(HOUR_MS, HOUR_MS, 50, self.test, self.test)
