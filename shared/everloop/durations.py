@@ -12,7 +12,7 @@ DURATION = r"^[0-9]{1,12}(ms|s|m|h|d)$"
 POSITIVE_DURATION = r"^(?=[0-9]*[1-9])[0-9]{1,12}(ms|s|m|h|d)$"
 PERCENT = r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)%$"
 SIZE = r"^[0-9]{1,9}(B|kB|MB|GB)$"
-RATE = r"^[1-9][0-9]{0,5} per [0-9]{1,12}(ms|s|m|h|d)$"
+RATE = r"^[1-9][0-9]{0,5} per (?=[0-9]*[1-9])[0-9]{1,12}(ms|s|m|h|d)$"
 
 UNITS = {
     "d": timedelta(days=1),

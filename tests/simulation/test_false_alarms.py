@@ -6,10 +6,13 @@ as Poisson's, is at most the budget, and the rate itself at most a quarter more.
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from scipy import stats
 
 from everloop.loop import Test
+from tests.unit.drift import power
 from tests.unit.drift.worlds import WEEK, Lived, World
 
 BUDGET_DAYS = 30
@@ -45,3 +48,8 @@ def test_a_world_that_has_moved_is_found(world: World) -> None:
     looks = list(moved.looks(12))
     assert any(episode == "opened" for _, episode in looks)
     assert any(measure.name == "b" and measure.drifted for look, _ in looks for measure in look.measures)
+
+
+@pytest.mark.soak
+def test_what_the_page_says_of_power_is_so() -> None:
+    assert power.measured() == json.loads(power.KEPT.read_text("utf-8")), "run: python -m tests.unit.drift.power"

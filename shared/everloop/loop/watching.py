@@ -256,10 +256,4 @@ class Drift(Part):
                 fix="a budget makes the limit of every column: remove one of them",
                 at=("false_alarms",),
             )
-        if self.false_alarms is not None and not (self.false_alarms.count and self.false_alarms.per):
-            raise RuleError(
-                rule="is no budget",
-                fix="write at least one alarm in a time above zero: 1 per 30d",
-                at=("false_alarms",),
-            )
         return self

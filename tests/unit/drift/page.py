@@ -18,7 +18,7 @@ from everloop_drift.domain import changes, concept, cuts, faults, ranking, segme
 from everloop_drift.domain.measures import CATEGORICAL, NUMERIC, POSITIVE, SHARED
 from everloop_drift.domain.probe import EACH, HEARS, METRIC, ROWS, STABLE, WINDOWS
 from tests.docs.pages import ROOT
-from tests.unit.drift import reports_page
+from tests.unit.drift import budget_page, reports_page
 from tests.unit.drift.parity import PARITY
 
 NAME: Final = "docs/drift.md"
@@ -296,6 +296,8 @@ def drift_page(seen: Mapping[tuple[str, str], str]) -> str:
     )  # fmt: skip
     return page(
         "Drift", INTRODUCTION, "## Columns and scores", figures, "## Verdicts", LIMITS, VERDICTS, FAULTS,
+        "## A budget of false alarms", budget_page.BUDGET, budget_page.PROMISED, budget_page.KEPT_BUDGETS,
+        budget_page.FOUND, budget_page.power(), "## The same hour", budget_page.SEASON,
         "## Segments", SEGMENTS,
         "## Quality on labels", QUALITY, METRICS, MULTICLASS, "## Concept drift", CONCEPT, DETECTORS,
         "## Full reports", reports_page.REPORTS, reports_page.NUMBERS, reports_page.PROMISED, reports_page.POWER,

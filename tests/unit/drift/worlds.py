@@ -86,6 +86,12 @@ class Lived:
         rules = Rules(HOUR_MS, HOUR_MS, 50, self.test, self.test)
         return calibrated(made, Sample(columns, scores.ravel(), times, inside), rules)
 
+    def moved_by(self, shift: float) -> Lived:
+        """The same world and version, but that one column has moved after the reference."""
+        made = Lived(self.world, self.seed, self.reference, self.test, shift, self.budget)
+        object.__setattr__(made, "profile", self.profile)
+        return made
+
     def arms(self, windows: int, part: int = 1) -> Iterator[e.ArmWindow]:
         """So many windows after the reference; from the first on one column has moved by `shift`."""
         numbers, chosen, scores = self.rows(windows, self.reference, part)
