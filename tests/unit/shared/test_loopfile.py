@@ -68,7 +68,6 @@ BAD = [
         "cannot stand beside",
         False,
     ),
-    ("drift: {false_alarms: 0 per 30d}", 6, "drift.false_alarms", "is no budget; write", False),
     ("drift: {false_alarms: seldom}", 6, "drift.false_alarms", "is not a rate; write", True),
     ("drift: {false_alarms: 1 per 0s}", 6, "drift.false_alarms", "is not a rate; write", True),
     ("windows: {segments: {columns: [a, a]}}", 6, "windows.segments.columns", "names a column twice", True),
