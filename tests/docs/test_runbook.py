@@ -6,16 +6,16 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import yaml
 
+from everloop.diagnoses import FaultKind
 from tests.docs.pages import ROOT, text_of
 
 COMPUTED = {
     ("everloop_drift/handlers.py", "announce"): tuple(
-        f"{kind}_{end}"
-        for kind in ("drift", "quality", "schema_drift", "reference_invalid")
-        for end in ("opened", "closed")
+        f"{kind}_{end}" for kind in ("drift", "quality", *get_args(FaultKind)) for end in ("opened", "closed")
     ),
     ("everloop_drift/handlers.py", "_of_segments"): ("segment_drift_opened", "segment_drift_closed"),
 }

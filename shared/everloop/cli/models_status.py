@@ -46,6 +46,7 @@ class ModelStatus:
     weight: float | None = None
     window: str | None = None
     verdict: str | None = None
+    diagnosis: str | None = None
     episodes: tuple[str, ...] = ()
     awaits: str = ""
     since: str | None = None
@@ -208,7 +209,10 @@ def _judged(status: ModelStatus, event: e.WindowJudged) -> ModelStatus:
     episodes = (*others, kind) if is_open else others if kind else status.episodes
     if event.kind == "outcomes" or event.revision:
         return replace(status, episodes=episodes)
-    return replace(status, episodes=episodes, window=moment(event.start), verdict=event.verdict)
+    diagnosis = event.diagnosis.kind if event.diagnosis else None
+    return replace(
+        status, episodes=episodes, window=moment(event.start), verdict=event.verdict, diagnosis=diagnosis
+    )  # fmt: skip
 
 
 def _training(status: ModelStatus, event: e.Event) -> ModelStatus | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from everloop.runtime.log import Log
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model whose loop file is applied.")]
-COLUMNS = ("start", "version", "rows", "share", "score", "verdict", "quality", "labelled", "episode")
+COLUMNS = ("start", "version", "rows", "share", "score", "verdict", "quality", "labelled", "episode", "diagnosis")
 SCORE = "score"
 PRIMARY = ("roc_auc", "rmse")
 
@@ -34,7 +34,7 @@ def windows(
     var: VarOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the judged windows: rows, share of drifted columns, score drift, quality, verdicts, episode."""
+    """Show the judged windows: rows, share of drifted columns, score drift, quality, verdicts, episode, diagnosis."""
     from everloop import topics
     from everloop.cli.output import print_json, print_table
     from everloop.events import WindowJudged
@@ -92,6 +92,7 @@ def window_rows(judged: list[WindowJudged]) -> list[dict[str, object]]:
         row |= _inputs(one) if one.kind == "inputs" else _outcomes(one)
         if one.episode != "none":
             row["episode"] = f"{one.episode_kind} {one.episode}"
+        row["diagnosis"] = one.diagnosis.kind if one.diagnosis else row["diagnosis"]
     return [rows[start] for start in sorted(rows)]
 
 

@@ -26,6 +26,7 @@ def _window(event: e.WindowJudged) -> Line:
     reason = event.reason
     what = "inputs " if event.kind == "inputs" else "quality"
     text = f"drift     {what} {event.verdict}: {reason.rule} {figure(reason.measured)}, limit {figure(reason.limit)}"
+    text += f" ({event.diagnosis.kind.replace('_', ' ')})" if event.diagnosis else ""
     match event.episode:
         case e.Episode.OPENED:
             return "bold red", f"{text}  ← episode of {event.episode_kind} opens"

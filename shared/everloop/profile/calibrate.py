@@ -21,7 +21,7 @@ from everloop.profile.groups import column_groups
 from everloop.profile.places import places_of
 from everloop.profile.sample import Counted, Sample, counted, slots_of
 from everloop.profile.seasons import SLOTS
-from everloop.profile.values import Calibration, ColumnProfile, Profile, Season
+from everloop.profile.values import AlarmCurve, Calibration, ColumnProfile, Profile, Season
 
 Floats = NDArray[np.float64]
 CONFIRMS: Final = (1, 2, 3, 5)
@@ -247,8 +247,13 @@ def _calibration(columns: Sequence[Column], cuts: Cuts, rules: Rules) -> Calibra
         center={one.name: _short(one.usual.center) for one in columns},
         spread={one.name: _short(one.usual.spread) for one in columns},
         scale=_short(scale), running_scale=_short(running_scale),
-        curves={confirm: policy.curve(found, confirm, rules.seed) for confirm in CONFIRMS},
+        curves={confirm: _curve(found, confirm, rules.seed) for confirm in CONFIRMS},
     )  # fmt: skip
+
+
+def _curve(found: Floats, confirm: int, seed: int) -> AlarmCurve:
+    alarms, thresholds = zip(*policy.curve(found, confirm, seed), strict=True)
+    return AlarmCurve(alarms=alarms, threshold=thresholds)
 
 
 def _short(number: float) -> float:

@@ -76,6 +76,18 @@ class ColumnProfile(_Value):
         return self
 
 
+class AlarmCurve(_Value):
+    """Alarms to be expected in the span of the reference by threshold, from few to many; columns of equal length."""
+
+    alarms: tuple[Finite, ...]
+    threshold: tuple[Finite, ...]
+
+    @property
+    def points(self) -> list[tuple[float, float]]:
+        """Alarms and threshold, in pairs."""
+        return list(zip(self.alarms, self.threshold, strict=True))
+
+
 class Calibration(_Value):
     """What windows of the reference show while nothing happens: what a budget of false alarms is turned into limits by.
 
@@ -83,8 +95,7 @@ class Calibration(_Value):
     of time were measured by `test` (scores: `score_test`). By column (`score`: the scores): `unit` is what divergences
     have beyond their noise, `shift` the variance of means beyond theirs, `center` and `spread` are mean and deviation
     of the cube root of the ratio; see `everloop.measures.divergence`. `scale` and `running_scale` are what the
-    strongest column of a window, and the running statistic, seldom pass. `curves` has by number of confirming windows
-    the alarms to be expected in the span, and the threshold.
+    strongest column of a window, and the running statistic, seldom pass. `curves` are by number of confirming windows.
     """
 
     every_ms: Count
@@ -100,7 +111,7 @@ class Calibration(_Value):
     spread: Mapping[str, Finite]
     scale: Finite
     running_scale: Finite
-    curves: Mapping[int, tuple[tuple[Finite, Finite], ...]]
+    curves: Mapping[int, AlarmCurve]
 
 
 Season = Literal["hour_of_day", "hour_of_week"]

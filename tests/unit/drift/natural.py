@@ -58,7 +58,7 @@ def _neighbour(
 
 
 def payments(seed: int) -> list[Batch]:
-    """The stream of `make demo`, shortened, after its history: columns awake, categories appear, amounts change."""
+    """The stream of `make demo`, shortened, after its history: columns come alive, categories appear."""
     scenario = stream.Scenario(seed=seed, covariate_at=4, concept_at=5, windows=16, rows_per_window=800)
     windows = [stream.rows(scenario, number) for number in range(-scenario.history_windows, scenario.windows)]
     return [Batch({name: _array(one) for name, one in rows.columns.items()}, np.zeros(len(rows.labels)))

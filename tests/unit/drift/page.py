@@ -17,8 +17,8 @@ from everloop.profile.segments import COLUMN_CELLS, MOST_CELLS, MOST_NUMBERS
 from everloop_drift.domain import changes, concept, cuts, faults, ranking, segments
 from everloop_drift.domain.measures import CATEGORICAL, NUMERIC, POSITIVE, SHARED
 from everloop_drift.domain.probe import EACH, HEARS, METRIC, ROWS, STABLE, WINDOWS
-from tests.docs.pages import ROOT
-from tests.unit.drift import budget_page, reports_page
+from tests.docs.pages import ROOT, text_of
+from tests.unit.drift import budget_page, diagnosis_page, reports_page
 from tests.unit.drift.parity import PARITY
 
 NAME: Final = "docs/drift.md"
@@ -75,9 +75,9 @@ windows in a row and closes after as many stable ones. With few rows a PSI of 0.
 Only the champion's arm is judged; candidate and shadow have their own columns in the window, which rollout looks at."""
 
 FAULTS: Final = """\
-`schema_drift` and `reference_invalid` are one alert when they begin and one when they end, and wake no trainer. A
-revision (late rows changed a window that was closed) is judged and said like any window, with its number, and neither
-opens, continues, closes nor counts for an episode: later windows were judged by then."""
+`schema_drift`, `data_fault` and `reference_invalid` wake no trainer; the first two veto it. A revision (late rows
+changed a window that was closed) is judged and said like any window, with its number, and neither opens, continues,
+closes nor counts for an episode: later windows were judged by then."""
 
 WARMING: Final = """\
 another version became champion; its first `min_rows` rows are not judged, so that a promotion causes no alarm"""
@@ -92,6 +92,7 @@ VERDICTS: Final = table(
         ("`too_few`", "fewer rows with the profile's columns than `windows.min_rows`", STAYS),
         ("`reference_warming`", WARMING, f"{STAYS}; one of the former champion closes"),
         ("`schema_drift`", SCHEMA, STAYS),
+        ("`data_fault`", "the data is broken, see [diagnosis](#diagnosis); measured, and decides nothing", STAYS),
         ("`reference_invalid`", "the profile is empty, or its counts do not fit its bins", STAYS),
         ("`no_reference`", "outcomes without the primary metric on either side", STAYS),
     ),
@@ -279,8 +280,9 @@ def written(text: str) -> dict[tuple[str, str], str]:
     return {(measure, reference): seen for measure, reference, seen in ROW.findall(section)}
 
 
-def drift_page(seen: Mapping[tuple[str, str], str]) -> str:
-    """The whole page, with these figures in its table of parity."""
+def drift_page(seen: Mapping[tuple[str, str], str], said: diagnosis_page.Runs | None = None) -> str:
+    """The whole page, with these figures in its table of parity, and these runs of faults (None: those of the page)."""
+    said = diagnosis_page.written(text_of(NAME)) if said is None else said
     names = dict.fromkeys((*SHARED, *NUMERIC, *CATEGORICAL, *POSITIVE))
     figures = table(
         ("measure", "of", "what it is", "source"),
@@ -303,7 +305,8 @@ def drift_page(seen: Mapping[tuple[str, str], str]) -> str:
         "## Full reports", reports_page.REPORTS, reports_page.NUMBERS, reports_page.PROMISED, reports_page.POWER,
         reports_page.COST,
         "## Which columns", RANKED, "## When it began", BEGAN, COVERED, COVERAGE, COVERED_NOTE,
-        "## The probe", PROBE_TEXT, "## Parity", PROVEN, parity, "## Simulation", SIMULATED,
+        "## The probe", PROBE_TEXT, *diagnosis_page.sections(said),
+        "## Parity", PROVEN, parity, "## Simulation", SIMULATED,
     )  # fmt: skip
 
 
@@ -316,6 +319,6 @@ def _of(name: str) -> str:
 
 
 if __name__ == "__main__":
-    text = drift_page(measured())
+    text = drift_page(measured(), diagnosis_page.runs())
     (ROOT / NAME).write_text(text, encoding="utf-8")
     sys.stdout.write(f"{NAME}: {len(text.splitlines())} lines\n")

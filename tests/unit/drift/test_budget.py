@@ -12,6 +12,7 @@ from everloop.durations import Rate
 from everloop.loop import Loop
 from everloop.profile import Calibration, build_profile
 from everloop.profile.seasons import HOUR_MS
+from everloop.profile.values import AlarmCurve
 from everloop_drift.domain import judging
 from everloop_drift.domain.arms import seasonal
 from everloop_drift.domain.budget import RUNNING, bought, follow_running, unusable
@@ -23,7 +24,10 @@ from tests.unit.drift.worlds import WEEK, Lived, World, said
 KNOWN = Calibration(
     every_ms=HOUR_MS, size_ms=HOUR_MS, windows=240, span_ms=240 * HOUR_MS, test="psi", score_test="psi",
     unit={"x": 0.0}, shift={"x": 0.0}, center={"x": 1.0}, spread={"x": 0.2}, scale=2.0, running_scale=3.0,
-    curves={1: ((0.0, 1.6), (1.0, 1.4), (5.0, 1.1)), 2: ((0.0, 1.5), (1.0, 1.2), (5.0, 0.9))},
+    curves={
+        1: AlarmCurve(alarms=(0.0, 1.0, 5.0), threshold=(1.6, 1.4, 1.1)),
+        2: AlarmCurve(alarms=(0.0, 1.0, 5.0), threshold=(1.5, 1.2, 0.9)),
+    },
 )  # fmt: skip
 TEN_DAYS = Rate(1, timedelta(days=10))
 

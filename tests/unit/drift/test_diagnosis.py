@@ -13,13 +13,15 @@ from everloop.faults import FAULTS
 from everloop_drift.domain import judging
 from everloop_drift.domain.diagnosis.memory import MOST_SPANS, Memory, Span
 from tests.builders import HOUR_MS
-from tests.unit.drift import diagnosed, natural
+from tests.docs.pages import text_of
+from tests.unit.drift import diagnosed, diagnosis_page, natural
 from tests.unit.drift.builders import START, a_profile, a_window, an_inputs_arm, an_outcomes_arm, labelled, normal
 from tests.unit.drift.diagnosed import a_run, broken, verdict
 from tests.unit.drift.test_judging import Judge, a_judge, arm, outcomes, partly, split
 
 DATA = [name for name, one in FAULTS.items() if one.family == "data"]
 OTHERS = [name for name, one in FAULTS.items() if one.family != "data"]
+SAID = diagnosis_page.written(text_of("docs/drift.md"))
 LEARNT = ["shifted_strongly", "shifting_slowly", "concept_flipped", "concept_turning"]
 MANY = pytest.mark.parametrize("seed", [0])
 DATA_FAULT, OPENED = "data_fault", e.Episode.OPENED
@@ -33,6 +35,7 @@ DATA_FAULT, OPENED = "data_fault", e.Episode.OPENED
 def test_broken_data_is_found_for_what_it_is_vetoes_training_and_is_one_alert(name: str, seed: int) -> None:
     heard = a_run(FAULTS[name], seed)
     assert verdict(FAULTS[name], heard) == FAULTS[name].kind
+    assert (name, verdict(FAULTS[name], heard)) in SAID
     assert heard.turns == []
     vetoes = [event for event in heard.training if isinstance(event, e.VetoNoted)]
     kind = FAULTS[name].kind
@@ -48,6 +51,7 @@ def test_broken_data_is_found_for_what_it_is_vetoes_training_and_is_one_alert(na
 def test_nothing_else_is_taken_for_broken_data(name: str, seed: int) -> None:
     heard = a_run(FAULTS[name], seed)
     assert not broken(heard)
+    assert (name, verdict(FAULTS[name], heard)) in SAID
     if FAULTS[name].kind is None:
         assert heard.kinds(0, 99) == []
     if name in LEARNT:
@@ -55,6 +59,11 @@ def test_nothing_else_is_taken_for_broken_data(name: str, seed: int) -> None:
         assert verdict(FAULTS[name], heard) == FAULTS[name].kind
     if FAULTS[name].family in {"none", "season"}:
         assert (heard.turns, heard.alerts) == ([], [])
+
+
+@pytest.mark.soak
+def test_the_page_says_what_is_said() -> None:
+    assert diagnosis_page.runs() == SAID
 
 
 @pytest.mark.soak

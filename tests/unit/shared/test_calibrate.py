@@ -151,7 +151,7 @@ def test_what_windows_show_is_standardised() -> None:
     assert set(found.unit) == {"x", "c", "score"}
     assert 0.9 < found.center["x"] < 1.02
     assert 1.0 < found.scale < 4.0
-    assert found.curves[1][0][1] > 1.0
+    assert found.curves[1].threshold[0] > 1.0
 
 
 def test_what_windows_differ_by_raises_their_unit() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid5
 
 import pytest
@@ -469,3 +469,103 @@ def test_the_state_is_a_fold_of_the_journal_alone() -> None:
     for event in journal.said:
         folded = evolve(folded, event)
     assert folded == journal.state
+
+
+# ------------------------------------------------------------------------------------------------------- broken data
+
+
+def known(journal: Journal) -> list[object]:
+    """The episodes that stand."""
+    return [one.episode for one in journal.state.episodes]
+
+
+def a_faulty_window(*kinds: str, over: tuple[str, ...] = (), **more: Any) -> e.WindowJudged:  # noqa: ANN401 -- fields of the event
+    """A window of inputs of which these faults are open, and those are over."""
+    faults = [{"kind": kind, "stage": "continuing"} for kind in kinds] + [
+        {"kind": kind, "stage": "closed"} for kind in over
+    ]
+    quiet = {"episode": "none", "episode_id": None, "episode_kind": None, "correlation_id": None}
+    return e.WindowJudged.model_validate(
+        {**a_window_judged().model_dump(), **quiet, "verdict": "data_fault", "faults": faults, **more}
+    )
+
+
+def test_broken_data_is_noted_once_and_no_cause_of_the_loop_opens_a_turn_until_it_ends() -> None:
+    journal = a_bootstrapped_journal(
+        a_loop(train={"on": ["quality", "schedule", "rows"], "schedule": "0 * * * *", "rows": 1})
+    )
+    noted = journal.hear(a_faulty_window("missing_spike"))
+    assert isinstance(noted, e.VetoNoted)
+    assert (noted.kinds, noted.reason.rule, noted.reason.samples) == (("missing_spike",), "veto.data_fault", 1600)
+    assert journal.hear(a_faulty_window("missing_spike")) is None
+    deferred = journal.hear(a_window_judged(kind="quality"))
+    assert isinstance(deferred, e.TurnDeferred)
+    assert (deferred.reason.rule, deferred.reason.measured) == ("veto.data_fault", "missing_spike")
+    assert [journal.tick(an_archive(PLENTY), HOUR * 25) for _ in range(3)] == [
+        None
+    ] * 3  # nor the schedule, nor the rows
+    lifted = journal.hear(a_faulty_window(over=("missing_spike",)))
+    assert isinstance(lifted, e.VetoNoted)
+    assert (lifted.kinds, journal.state.vetoes) == ((), ())
+    opened = journal.tick(an_archive(PLENTY))
+    assert isinstance(opened, e.TurnOpened)
+    assert opened.cause == "quality"  # the episode stands
+
+
+def test_a_turn_that_waits_does_not_start_on_broken_data_and_is_skipped_at_its_deadline() -> None:
+    journal = a_waiting_journal()
+    journal.hear(a_faulty_window("constant", "schema_drift"))
+    assert journal.tick(an_archive(PLENTY)) is None
+    skipped = journal.tick(an_archive(PLENTY), journal.loop.train.wait)
+    assert isinstance(skipped, e.TrainingSkipped)
+    assert (skipped.reason.rule, skipped.reason.measured) == ("veto.data_fault", "constant, schema_drift")
+    journal.hear(a_faulty_window())
+    assert isinstance(journal.tick(an_archive(PLENTY), HOUR * 24), e.TurnOpened)
+
+
+def test_a_turn_that_waits_starts_when_the_data_is_whole_again() -> None:
+    journal = a_waiting_journal()
+    journal.hear(a_faulty_window("constant"))
+    journal.hear(a_faulty_window())
+    assert isinstance(journal.tick(an_archive(PLENTY)), e.TrainingStarted)
+
+
+def test_a_person_may_train_on_what_the_loop_takes_for_broken() -> None:
+    journal = a_bootstrapped_journal()
+    journal.hear(a_faulty_window("schema_drift"))
+    assert isinstance(journal.hear(a_training_requested()), e.TurnOpened)
+    assert isinstance(journal.tick(an_archive(PLENTY)), e.TrainingStarted)
+
+
+def test_what_the_next_version_mends_and_what_comes_later_about_an_old_window_veto_nothing() -> None:
+    journal = a_bootstrapped_journal()
+    assert journal.hear(a_faulty_window("reference_invalid")) is None
+    assert journal.hear(a_faulty_window("constant", revision=1)) is None
+    assert journal.hear(a_faulty_window("constant", kind="outcomes")) is None
+
+
+def test_news_of_broken_data_carry_the_end_of_an_episode_and_do_not_lose_one_that_goes_on() -> None:
+    journal = a_bootstrapped_journal()
+    window = a_window_judged(change_at=CHANGE)
+    journal.hear(window)
+    assert journal.state.episodes
+    ended: dict[str, Any] = {"episode": "closed", "episode_id": window.episode_id, "episode_kind": "drift"}
+    noted = journal.hear(a_faulty_window("constant", **ended))
+    assert isinstance(noted, e.VetoNoted)
+    assert (noted.ended, known(journal)) == (window.episode_id, [])
+    later = a_window_judged()
+    assert later.episode_id is not None
+    opened: dict[str, Any] = {"episode": "opened", "episode_id": later.episode_id, "episode_kind": "drift"}
+    journal.hear(a_faulty_window(over=("constant",), **opened))
+    assert known(journal) == []
+    journal.hear(a_window_judged(e.Episode.CONTINUING, episode_id=later.episode_id))
+    assert known(journal) == [later.episode_id]
+
+
+def test_what_no_successor_can_learn_wakes_nobody() -> None:
+    journal = a_bootstrapped_journal()
+    for kind in ("season", "unit_change"):
+        window = a_window_judged().model_copy(update={"diagnosis": e.Diagnosis(kind=kind)})
+        assert journal.hear(window) is None
+    learnable = a_window_judged().model_copy(update={"diagnosis": e.Diagnosis(kind="covariate_shift")})
+    assert isinstance(journal.hear(learnable), e.TurnOpened)

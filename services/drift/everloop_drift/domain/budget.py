@@ -116,7 +116,7 @@ def bought(known: Calibration, rate: Rate, confirm: int) -> tuple[float, str]:
     """
     usable = max((one for one in known.curves if one <= confirm), default=min(known.curves))
     allowed = known.span_ms * rate.count / (rate.per / timedelta(milliseconds=1))
-    threshold = policy.threshold(known.curves[usable], max(1.0, allowed))
+    threshold = policy.threshold(known.curves[usable].points, max(1.0, allowed))
     finest = durations.Rate(1, _whole(known.span_ms))
     return threshold, durations.format_rate(rate if allowed >= 1 else finest)
 
