@@ -24,7 +24,9 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """As `everloop up --ports auto --replicas trainer=2 …`; stopped at the end."""
     var = Var(tmp_path_factory.mktemp("stack"))
     soak = any(item.get_closest_marker("soak") for item in request.session.items)
-    options = Options(var.root, sys.executable, replicas=JUDGES | (FOLDERS if soak else {}))
+    options = Options(
+        var.root, sys.executable, replicas=JUDGES | (FOLDERS if soak else {}), without=frozenset({"drift-reports"})
+    )
     plan = make_plan(var, Wish(options, cache_directory(os.environ), ports={}, auto=True), lambda *_: None)
     found = start(var, plan, limit_seconds=180, show=lambda _: None)
     try:

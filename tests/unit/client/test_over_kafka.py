@@ -5,20 +5,14 @@ from __future__ import annotations
 from uuid import UUID
 
 import orjson
-import pytest
 
 from everloop import topics
-from everloop.client import Client
 from everloop.client.batches import Batch
 from everloop.client.over_kafka import PLACES, KafkaTransport, headers
 from everloop.client.sending import Later
 from everloop.codec import decode
 from everloop.events import LabelsLogged, PredictionsLogged
-from everloop.local import topics_admin
 from everloop.local.ports import free_ports
-from everloop.runtime.kafka_log import KafkaLog
-from everloop.runtime.log import Place
-from tests.unit.client.fakes import FAST, ROW
 
 NAME = "583be908-611f-5681-ab30-3382585402af"
 PREDICTIONS = Batch(NAME, "predictions", "fraud", 1, 1_767_268_800_000, orjson.dumps({
@@ -39,24 +33,3 @@ def test_nobody_there_is_tried_again() -> None:
     transport = KafkaTransport(f"127.0.0.1:{free_ports(1)[0]}", 0.2)
     assert isinstance(transport.send(PREDICTIONS), Later)
     transport.close()
-
-
-@pytest.mark.kafka
-def test_a_real_kafka_has_what_was_logged(kafka: str) -> None:
-    topics_admin.create(kafka)
-    with Client(kafka, model="sdk", version="1", limits=FAST) as client:
-        client.log_predictions([ROW, ROW], [0.1, 0.2], prediction_id=["a", "b"])
-        client.log_labels(["a", "b"], [0, 1])
-    assert client.stats().sent == 4
-    log = KafkaLog(kafka, client_id="test-sdk")
-    try:
-        for topic in (topics.PREDICTIONS, topics.LABELS):
-            places = [Place(topic.name, number) for number in range(topic.partitions)]
-            tail, ends = log.tail(), log.ends(places)
-            tail.seek(dict.fromkeys(places, 0))
-            events = [decode(record.value, record.headers) for record in tail.read_to(ends)]
-            (mine,) = [event for event in events if event.model == "sdk"]
-            assert isinstance(mine, PredictionsLogged | LabelsLogged)
-            assert mine.prediction_id == ("a", "b")
-    finally:
-        log.close()

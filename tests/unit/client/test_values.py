@@ -14,7 +14,7 @@ import pytest
 from everloop.client.batches import Batch, Made, as_rows, make
 from everloop.client.limits import Limits
 from everloop.client.values import About, Held, Prediction, Row, hold, hold_labels
-from everloop_ingest.adapters.door import read_labels, read_predictions
+from everloop_ingest.adapters.bodies import read_labels, read_predictions
 from everloop_ingest.domain.reading import Stamp
 
 ABOUT = About("predictions", "fraud", "1")

@@ -51,12 +51,12 @@ the rate (Poisson) to the budget, and the rate to 1.25 times the budget."""
 KEPT_BUDGETS: Final = table(
     ("world", "test", "weeks", "alarms", "allowed"),
     (
-        ("stationary", "psi", 168, 16, 39.2),
-        ("autocorrelated", "psi", 168, 38, 39.2),
-        ("seasonal", "psi", 168, 22, 39.2),
-        ("stationary", "ks", 168, 26, 39.2),
-        ("autocorrelated", "ks", 168, 29, 39.2),
-        ("seasonal", "ks", 168, 35, 39.2),
+        ("stationary", "psi", "168", "16", "39.2"),
+        ("autocorrelated", "psi", "168", "38", "39.2"),
+        ("seasonal", "psi", "168", "22", "39.2"),
+        ("stationary", "ks", "168", "26", "39.2"),
+        ("autocorrelated", "ks", "168", "29", "39.2"),
+        ("seasonal", "ks", "168", "35", "39.2"),
     ),
 )
 """What the soak printed."""
