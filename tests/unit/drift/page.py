@@ -18,7 +18,7 @@ from everloop_drift.domain import changes, concept, cuts, faults, ranking, segme
 from everloop_drift.domain.measures import CATEGORICAL, NUMERIC, POSITIVE, SHARED
 from everloop_drift.domain.probe import EACH, HEARS, METRIC, ROWS, STABLE, WINDOWS
 from tests.docs.pages import ROOT, text_of
-from tests.unit.drift import budget_page, diagnosis_page, reports_page
+from tests.unit.drift import budget_page, delay_page, diagnosis_page, reports_page
 from tests.unit.drift.parity import PARITY
 
 NAME: Final = "docs/drift.md"
@@ -305,6 +305,7 @@ def drift_page(seen: Mapping[tuple[str, str], str], said: diagnosis_page.Runs | 
         "## Full reports", reports_page.REPORTS, reports_page.NUMBERS, reports_page.PROMISED, reports_page.POWER,
         reports_page.COST,
         "## Which columns", RANKED, "## When it began", BEGAN, COVERED, COVERAGE, COVERED_NOTE,
+        "## Detection delay", delay_page.DELAY, delay_page.summary(), delay_page.delays(),
         "## The probe", PROBE_TEXT, *diagnosis_page.sections(said),
         "## Parity", PROVEN, parity, "## Simulation", SIMULATED,
     )  # fmt: skip
