@@ -56,8 +56,10 @@ def thresholds(kind: Kind, say: Callable[[str], None]) -> dict[str, float]:
     say(f"{kind}: {TUNING} quiet streams")
     found = tuned(lambda level: [[x > level for x in one.found] for one in lived], 0.2, 20.0, TUNING, 25)
     distance = tuned(lambda level: [[x > level for x in one.distances] for one in lived], 0.01, 5.0, TUNING, 25)
-    few, many = 1e-300, 0.9  # the smaller ADWIN's delta, the fewer alarms: a season takes one that is next to nothing
-    delta = 1 / tuned(lambda level: [peers.adwin(one.rows, 1 / level) for one in lived], 1 / many, 1 / few, TUNING, 12)
+    few, steps = (1e-300, 12) if kind == "seasonal" else (1e-9, 9)  # of ADWIN's delta; a season takes next to nothing
+    delta = 1 / tuned(
+        lambda level: [peers.adwin(one.rows, 1 / level) for one in lived], 1 / 0.9, 1 / few, TUNING, steps
+    )
     return dict(zip(SIDES, (found, distance, delta), strict=True))
 
 

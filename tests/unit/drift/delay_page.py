@@ -62,8 +62,8 @@ def summary() -> str:
     return (
         f"Of {len(alone)} cells Everloop is first alone in {first['ours']} and ties in {tied}, ADWIN is first alone in "
         f"{first['adwin']}, Evidently's statistic in {first['evidently']}. Where nothing changes, on 12 other streams "
-        f"of 500 windows each (12 alarms are meant): {quiet}. That Everloop be first in most cells was aimed at, and is "
-        "not so: where no hour of the day shows, ADWIN hears each row and is a fraction of a window earlier. In no cell "
-        "is Everloop half a window behind the first; the others are, most of all where there is a season."
+        f"of 500 windows each (12 alarms are meant): {quiet}. That Everloop be first in most cells was aimed at, and "
+        "is not so: where no hour of the day shows, ADWIN hears each row and is a fraction of a window earlier. In no "
+        "cell is Everloop half a window behind the first; the others are, most of all where there is a season."
         "\n\n![Delay by cell](drift-delay.svg)"
     )
