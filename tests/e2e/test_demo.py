@@ -49,6 +49,7 @@ def test_one_turn_of_the_loop(tmp_path: Path) -> None:
     assert "the stack is stopped" in ended.stdout
 
 
+@pytest.mark.soak  # as long as the demo itself, and the suite has fifteen minutes
 def test_without_the_concept_change_it_fails_and_says_why(tmp_path: Path) -> None:
     ended = demo(tmp_path / "demo", "--without-concept-change")
     assert ended.returncode == 1, ended.stdout + ended.stderr
