@@ -12,7 +12,7 @@ from everloop.durations import Rate
 from everloop.loop import Loop
 from everloop.profile import Calibration, build_profile
 from everloop.profile.seasons import HOUR_MS
-from everloop.profile.values import AlarmCurve
+from everloop.profile.values import AlarmCurve, Band, Bands
 from everloop_drift.domain import judging
 from everloop_drift.domain.arms import seasonal
 from everloop_drift.domain.budget import RUNNING, bought, follow_running, unusable
@@ -21,9 +21,11 @@ from tests.builders import a_loop
 from tests.unit.drift.builders import a_window, an_inputs_arm
 from tests.unit.drift.worlds import WEEK, Lived, World, said
 
+USUAL = Band(middle=1.0, reach=2.0)
 KNOWN = Calibration(
     every_ms=HOUR_MS, size_ms=HOUR_MS, windows=240, span_ms=240 * HOUR_MS, test="psi", score_test="psi",
-    unit={"x": 0.0}, shift={"x": 0.0}, center={"x": 1.0}, spread={"x": 0.2}, scale=2.0, running_scale=3.0,
+    unit={"x": 0.0}, shift={"x/0": 0.0}, center={"x": 1.0}, spread={"x": 0.2},
+    bands=Bands(window=USUAL, column=USUAL, joint=USUAL),
     curves={
         1: AlarmCurve(alarms=(0.0, 1.0, 5.0), threshold=(1.6, 1.4, 1.1)),
         2: AlarmCurve(alarms=(0.0, 1.0, 5.0), threshold=(1.5, 1.2, 0.9)),
@@ -77,6 +79,11 @@ def test_a_short_reference_names_the_finest_budget_that_it_can_certify() -> None
 )
 def test_a_calibration_for_something_else_is_not_used(loop: Loop, why: str) -> None:
     assert why in unusable(KNOWN, loop)
+
+
+def test_a_calibration_of_an_older_release_is_read_and_not_used() -> None:
+    plain = KNOWN.model_dump(exclude={"bands"}) | {"scale": 2.0, "running_scale": 3.0, "shift": {"x": 0.0}}
+    assert "older release" in unusable(Calibration.model_validate(plain), budget_loop())
 
 
 def test_without_a_calibration_limits_are_fixed_and_the_verdict_says_so() -> None:
