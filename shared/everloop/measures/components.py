@@ -39,7 +39,7 @@ def of_numbers(counts: tuple[int, ...]) -> Floats:
 def of_categories(counts: tuple[int, ...], groups: tuple[int, ...]) -> Floats:
     """Scores of bins, shape (bins, groups with rows - 1): contrasts of the groups; 0 for a group without rows."""
     members = np.asarray(groups)
-    mass = np.bincount(members, weights=np.asarray(counts, dtype=np.float64))
+    mass: Floats = np.bincount(members, weights=np.asarray(counts, dtype=np.float64)).astype(np.float64)
     filled = np.flatnonzero(mass)
     indicators = np.eye(max(1, len(filled)))
     indicators[:, 0] = 1

@@ -53,13 +53,13 @@ def normal(squares: ArrayLike, freedom: ArrayLike) -> Floats:
     return np.where(np.asarray(freedom) > 0, found, 0.0)
 
 
-def needed(numbers: Floats, owner: Ints, limit: float, most: int = MOST) -> list[int]:
-    """The columns without which all together would not be above the limit after the last window, strongest first."""
+def outstanding(numbers: Floats, owner: Ints, usual: float, most: int = MOST) -> list[int]:
+    """The columns without which the others together are not above the usual after the last window, strongest first."""
     own = sums(numbers, owner, most).own[-1]
     found: list[int] = []
     for column in np.argsort(-own, kind="stable").tolist():
         others = ~np.isin(owner, found)
-        if not others.any() or sums(numbers[:, others], owner[others], most).joint[-1] <= limit:
+        if not others.any() or sums(numbers[:, others], owner[others], most).joint[-1] <= usual:
             break
         found.append(column)
     return found

@@ -15,7 +15,7 @@ from everloop.profile.seasons import HOUR_MS
 from everloop.profile.values import AlarmCurve, Band, Bands
 from everloop_drift.domain import judging
 from everloop_drift.domain.arms import seasonal
-from everloop_drift.domain.budget import RUNNING, bought, follow_running, unusable
+from everloop_drift.domain.budget import JOINT, RUNNING, bought, follow_running, unusable
 from everloop_drift.domain.closing import Bounds, Closing
 from tests.builders import a_loop
 from tests.unit.drift.builders import a_window, an_inputs_arm
@@ -129,6 +129,23 @@ def test_a_shift_too_small_for_one_window_adds_up() -> None:
     assert opened
     assert any(one.test == RUNNING and one.name == "b" for one in opened[0].measures)
     assert not any(one.drifted and one.test == "psi" for one in opened[0].measures)
+
+
+def test_what_moves_many_columns_a_little_shows_in_all_of_them_together() -> None:
+    """Four columns by a fifth of a deviation: for each by itself that takes many windows."""
+    (soon, together), (late, alone) = (
+        next(
+            (place, [one for one in look.measures if one.drifted])
+            for place, (look, _) in enumerate(lived.looks(24)) if look.found > (look.threshold or 0.0)
+        )
+        for moving in ((0, 1, 2, 3), (1,))
+        for lived in [Lived("stationary", 8, reference=3 * WEEK, shift=0.2, moving=moving)]
+    )  # fmt: skip
+    assert soon < late
+    assert {one.test for one in together} == {JOINT}
+    assert len(together) > 1
+    assert {one.name for one in together} <= {"a", "b", "c", "d", "score"}
+    assert {(one.name, one.test) for one in alone} == {("b", RUNNING)}
 
 
 def test_an_episode_is_over_when_the_change_is() -> None:

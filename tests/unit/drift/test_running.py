@@ -6,10 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from everloop.measures import components, running
 
+Floats = NDArray[np.float64]
 BINS = 48
 EDGES = np.linspace(-2.6, 2.6, BINS - 1)
 NORMAL = tuple((1_000_000 * np.diff([0.0, *stats.norm.cdf(EDGES), 1.0])).astype(int).tolist())
@@ -17,14 +19,12 @@ MIX = (5000, 3000, 1500, 500, 0)
 GROUPS = (0, 1, 2, 2, 3)
 
 
-def counts(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[int]:
+def counts(values: Floats) -> list[int]:
     found: list[int] = np.bincount(np.searchsorted(EDGES, values), minlength=BINS).tolist()
     return found
 
 
-def weighted(
-    scores: np.ndarray[tuple[int, int], np.dtype[np.float64]], reference: tuple[int, ...]
-) -> list[list[float]]:
+def weighted(scores: Floats, reference: tuple[int, ...]) -> list[list[float]]:
     """The scores' second moments under the reference, the constant 1 among them."""
     share = np.array(reference) / sum(reference)
     whole = np.concatenate([np.ones((len(scores), 1)), scores], axis=1)
@@ -81,13 +81,13 @@ def test_a_column_that_is_normal_loses_next_to_nothing_to_the_tests_of_the_norma
     """A shift of the mean by its t test, a wider spread by its likelihood: the mean of each number over 400 samples."""
     scores, draw, rows = components.of_numbers(NORMAL), np.random.default_rng(7), 200
     noise = components.noise(scores, NORMAL, np.array(1 / rows))
-    shifted, wider = (
-        np.mean([
-            components.standardised(components.moved(scores, NORMAL, counts(mean + spread * draw.normal(size=rows))), noise)
-            for _ in range(400)
-        ], axis=0)
-        for mean, spread in ((0.2, 1.0), (0.0, 1.2))
-    )  # fmt: skip
+
+    def numbers(mean: float, spread: float) -> Floats:
+        seen = counts(mean + spread * draw.normal(size=rows))
+        return components.standardised(components.moved(scores, NORMAL, seen), noise)
+
+    shifted = np.mean([numbers(0.2, 1.0) for _ in range(400)], axis=0)
+    wider = np.mean([numbers(0.0, 1.2) for _ in range(400)], axis=0)
     assert shifted[0] == pytest.approx(0.2 * rows**0.5, rel=0.05)
     assert wider[1] > 0.85 * np.log(1.2) * (2 * rows) ** 0.5
     assert abs(shifted[1]) < 0.5 > abs(wider[0])
@@ -143,8 +143,8 @@ def test_what_moves_many_columns_a_little_is_seen_together() -> None:
     assert moved.joint[-1] > 4 > moved.own[0].max()
 
 
-def test_the_columns_that_are_needed_are_those_that_moved() -> None:
+def test_the_columns_that_stand_out_are_those_that_moved() -> None:
     numbers, owner = np.zeros((4, 6)), running.owners([1] * 6)
     numbers[:, 2], numbers[:, 4] = 3.0, 2.5
-    assert running.needed(numbers, owner, limit=3.0) == [2, 4]
-    assert running.needed(np.zeros((4, 6)), owner, limit=3.0) == []
+    assert running.outstanding(numbers, owner, usual=2.0) == [2, 4]
+    assert running.outstanding(np.zeros((4, 6)), owner, usual=2.0) == []

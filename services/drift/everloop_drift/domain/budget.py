@@ -138,9 +138,9 @@ class Added:
                 yield _summed(one, RUNNING, own, bands.column.value(threshold))
         together = float(self.sums.joint[-1])
         if rounded(bands.joint.standing(together)) > threshold:
-            limit = bands.joint.value(threshold)
-            for column in running.needed(self.numbers, self.owner, limit, self.most):
-                yield _summed(seen[column], JOINT, together, limit)
+            usual = bands.joint.value(1.0)
+            for column in running.outstanding(self.numbers, self.owner, usual, self.most):
+                yield _summed(seen[column], JOINT, together, bands.joint.value(threshold))
 
     def _own(self, seen: Sequence[Seen]) -> list[float]:
         """Of each column; 0 of the last ones, where they have no components."""
