@@ -276,7 +276,11 @@ class Coverage(Value):
 
 
 class ManifestCommitted(Event):
-    """A file of the archive is complete: its digest, offsets, rows and what of event time it covers."""
+    """A file of the archive is complete: its digest, offsets, rows and what of event time it covers.
+
+    `covers_from` is the first offset behind the last file of this source that counted when the file was written: no row
+    of the model lies between it and `first_offset`. `columns`: what the file's columns hold, by name; `size` in bytes.
+    """
 
     TYPE = "io.everloop.manifest.committed.v1"
     kind: Literal["predictions", "outcomes"]
@@ -290,6 +294,9 @@ class ManifestCommitted(Event):
     history_rows: int
     coverage: tuple[Coverage, ...]
     watermark: Millis
+    covers_from: int | None = None
+    columns: Mapping[str, str] | None = None
+    size: int | None = None
 
 
 class PartialSaved(Event):

@@ -7,17 +7,15 @@ far as they say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from everloop import topics
 from everloop.books.reading import books_of, rows_of
-from everloop.runtime.log import Log, Place, Record, places_of
+from everloop.runtime.log import Log, Place, Record, places_of, read_up_to
 
 PREFIX: Final = "everloop."
-CHUNK: Final = 2_000
-"""Records per partition that are in memory at once."""
 KEEPERS: Final[Mapping[str, tuple[topics.Topic, ...]]] = {
     "ingest.route": (topics.PREDICTIONS, topics.LABELS),
     "ingest.join": (topics.KEYS,),
@@ -96,7 +94,7 @@ def _mine(accounts: Sequence[tuple[str, Place]], room: str) -> list[Place]:
 def _newest_books(log: Log) -> dict[tuple[str, Place], _Kept]:
     """Where two writers met, the larger source offset wins (DESIGN rule 7)."""
     newest: dict[tuple[str, Place], _Kept] = {}
-    for record in _read(log, log.ends(places_of(log, [topic.name for topic in KEPT_ON]))):
+    for record in read_up_to(log, log.ends(places_of(log, [topic.name for topic in KEPT_ON]))):
         said = books_of(record) if record.value is not None else None
         if said is None:
             continue
@@ -115,21 +113,9 @@ def _recount(
     readers: dict[Place, list[tuple[str, int]]] = {}
     for (room, place), end in ends.items():
         readers.setdefault(place, []).append((room, end))
-    for record in _read(log, {place: max(end for _, end in mine) for place, mine in readers.items()}):
+    for record in read_up_to(log, {place: max(end for _, end in mine) for place, mine in readers.items()}):
         starts.setdefault(record.place, record.offset)
         count = rows(record)
         for room, end in readers[record.place]:
             found[room, record.place] += count if record.offset < end else 0
     return starts, found
-
-
-def _read(log: Log, ends: Mapping[Place, int]) -> Iterator[Record]:
-    """Every record up to the ends, a chunk at a time."""
-    at = {place: 0 for place, end in ends.items() if end}
-    tail = log.tail()
-    tail.seek(at)
-    while at:
-        at = {place: min(ends[place], position + CHUNK) for place, position in at.items()}
-        yield from tail.read_to(at)
-        at = {place: position for place, position in at.items() if position < ends[place]}
-    tail.close()

@@ -98,6 +98,9 @@ GLOSSARY: Final[Mapping[str, str]] = {
     "history_rows": "rows of a bootstrap among them",
     "coverage": "rows per slice of event time",
     "watermark": "up to where event time was known to be complete when the file was written",
+    "covers_from": "first offset behind the source's last file that counted then; no row of it lies in between",
+    "ManifestCommitted.columns": "type by name of each column of the file",
+    "ManifestCommitted.size": "bytes of the file",
     # windows
     "start": "begin of the window or range, inclusive",
     "end": "end of the window or range, exclusive",

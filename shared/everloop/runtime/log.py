@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from everloop.codec import Headers
+
+CHUNK: Final = 2_000
+"""Records per partition that are in memory at once while a long read goes on."""
 
 
 class Place(NamedTuple):
@@ -117,3 +120,15 @@ def headers_of(found: Iterable[tuple[str, bytes | None]]) -> Headers:
 def places_of(log: Log, topics: Iterable[str]) -> list[Place]:
     """All partitions of these topics."""
     return [Place(topic, partition) for topic in topics for partition in range(log.partitions(topic))]
+
+
+def read_up_to(log: Log, ends: Mapping[Place, int]) -> Iterator[Record]:
+    """Every record from the start of the places up to the ends (exclusive), a chunk at a time."""
+    at = {place: 0 for place, end in ends.items() if end}
+    tail = log.tail()
+    tail.seek(at)
+    while at:
+        at = {place: min(ends[place], position + CHUNK) for place, position in at.items()}
+        yield from tail.read_to(at)
+        at = {place: position for place, position in at.items() if position < ends[place]}
+    tail.close()

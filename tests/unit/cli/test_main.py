@@ -19,6 +19,7 @@ from tests.unit.cli.turns import refusal
 READING = (
     ["events"], ["alerts"], ["why", "fraud/1"], ["windows", "fraud"], ["traffic", "fraud"], ["train", "fraud"],
     ["books"], ["cycles", "fraud"], ["reports", "fraud"], ["drift", "fraud"], ["dlq", "list"], ["dlq", "show", "x"],
+    ["archive", "list"], ["archive", "verify"],
 )  # fmt: skip
 HEAVY = {
     "evidently", "faust", "httpx", "kafka", "mlflow", "numpy", "orjson", "pandas", "psutil", "pyarrow", "rich",
@@ -54,7 +55,8 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["apply", "train", "why", "events", "windows", "status", "books", "cycles", "reports", "drift", "dlq"]
+    "command",
+    ["apply", "train", "why", "events", "windows", "status", "books", "cycles", "reports", "drift", "dlq", "archive"],
 )
 def test_help_of_a_command_loads_no_more_than_typer_does(command: str) -> None:
     assert loaded(command, "--help") & HEAVY == set()
@@ -64,7 +66,7 @@ def test_help_names_every_command() -> None:
     said = run("--help").stdout
     for name in (
         "up", "down", "status", "apply", "validate", "train", "why", "events", "alerts", "windows", "traffic", "books",
-        "cycles", "drift", "reports", "dlq",
+        "cycles", "drift", "reports", "dlq", "archive",
     ):  # fmt: skip
         assert f"  {name} " in said
 

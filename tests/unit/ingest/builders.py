@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from everloop import topics
-from everloop.artifacts import MemoryStore
+from everloop.artifacts import ArtifactStore, MemoryStore
 from everloop.buckets import partition
 from everloop.codec import decode, encode
 from everloop.events import (
@@ -64,7 +64,7 @@ class FakeWall:
 class Worker:
     """The three rooms of the worker, and what they share."""
 
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: ArtifactStore = field(default_factory=MemoryStore)
     metrics: Metrics = field(default_factory=Metrics)
     wall: FakeWall = field(default_factory=FakeWall)
     linger_ms: int = 10_000

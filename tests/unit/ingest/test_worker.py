@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from everloop import topics
-from everloop.artifacts import MemoryStore
+from everloop.archive.verifying import verify
+from everloop.artifacts import ArtifactStore
 from everloop.dataset import load_rows
 from everloop.events import (
     DeadLettered,
@@ -81,7 +82,7 @@ def _counting(broker: MemoryLog, kind: str) -> list[ManifestCommitted]:
     return [event for event in facts.manifests if event.kind == kind]
 
 
-def _archived(broker: MemoryLog, store: MemoryStore, kind: str) -> Counter[str]:
+def _archived(broker: MemoryLog, store: ArtifactStore, kind: str) -> Counter[str]:
     manifests = _counting(broker, kind)
     tables = [pq.read_table(io.BytesIO(store.fetch(event.uri, event.sha256))) for event in manifests]
     assert [table.num_rows for table in tables] == [event.rows for event in manifests]
@@ -95,6 +96,7 @@ def _check(simulation: Simulation, worker: Worker) -> None:
     assert outcome_rows(said(simulation.broker, topics.OUTCOMES, OutcomesJoined)) == EXPECTED_OUTCOMES
     assert _archived(simulation.broker, worker.store, "predictions") == EXPECTED_PREDICTIONS
     assert _archived(simulation.broker, worker.store, "outcomes") == Counter(name for name, _, _ in EXPECTED_OUTCOMES)
+    assert verify(simulation.client(), worker.store).damages == []
     for group in ("route", "join", "archive"):
         committed = simulation.broker.offsets[f"everloop.ingest.{group}"]
         assert committed == {place: len(simulation.broker.records[place]) for place in committed}

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from everloop import topics
+from everloop.archive.files import schema_of
 from everloop.artifacts import ArtifactStore
 from everloop.buckets import partition
 from everloop.errors import InvalidError
@@ -143,25 +144,27 @@ class ArchiveFold:
         source = Source(record.place.topic, record.place.partition, event.model)
         self.metrics.inc("everloop_rows_total", len(event.prediction_id), group=self.name, topic=source.topic)
         known, rows = self.written.get(source), len(event.prediction_id)
-        if event.model not in self.every:
+        written = known is not None and record.offset <= known.last_offset
+        if event.model not in self.every and not written:
             self.ledger.enter(record, quarantined=rows)
             return
         self.ledger.enter(record, **{"history" if event.source == "bootstrap" else "counted": rows})
-        if not rows or (known and record.offset <= known.last_offset):
+        if not rows or written:
             return
         self.batches.setdefault(source, Batch(self._now())).add(record.offset, event)
 
     def _write(self, source: Source, batch: Batch) -> Message:
         kind = "predictions" if source.topic == topics.PREDICTIONS.name else "outcomes"
         made = archiving.prediction_columns if kind == "predictions" else archiving.outcome_columns
-        kept = self.store.put(to_parquet(made(batch)), "archive")
-        watermark = self._watermark(source)
+        data = to_parquet(made(batch))
+        kept, known, watermark = self.store.put(data, "archive"), self.written.get(source), self._watermark(source)
         event = ManifestCommitted.named(
             f"{source.topic}/{source.partition}/{batch.first_offset}-{batch.last_offset}/{source.model}",
             moment(watermark), source.model, kind=kind, topic=source.topic, partition=source.partition,
             first_offset=batch.first_offset, last_offset=batch.last_offset, uri=kept.uri, sha256=kept.sha256,
             rows=batch.rows, history_rows=batch.history_rows, coverage=coverage(batch, self._every(source.model)),
-            watermark=watermark,
+            watermark=watermark, covers_from=known.last_offset + 1 if known else 0, columns=schema_of(data),
+            size=kept.size,
         )  # fmt: skip
         self.metrics.inc("everloop_archive_files_total", kind=kind, model=source.model)
         self.metrics.inc("everloop_archive_rows_total", batch.rows, kind=kind, model=source.model)
