@@ -48,6 +48,13 @@ class ArtifactStore(Protocol):
         """Give the bytes. Raises `InvalidError`: `digest_mismatch`, `bad_uri`, `missing`, `too_large`."""
         ...
 
+    def remove(self, uri: str, kind: str) -> None:
+        """Delete what this store has put under `kind`, nothing else. Raises `InvalidError`: `bad_uri`.
+
+        What is gone already is fine.
+        """
+        ...
+
 
 class FolderStore:
     """Files `<root>/<kind>/<first two>/<digest>` under one folder, directories 0700, files 0400.
@@ -77,6 +84,15 @@ class FolderStore:
         data = _read(self._beneath(path_of(uri)), self._largest)
         _check_bytes(data, digest)
         return data
+
+    def remove(self, uri: str, kind: str) -> None:
+        """Unlink a file of this kind under the root itself, never one of a folder that is only readable."""
+        _check_kind(kind)
+        path = path_of(uri)
+        if path == self._root / kind or not path.is_relative_to(self._root / kind):
+            raise InvalidError("bad_uri", f"{path} is not under {self._root / kind}, where this service may delete")
+        with suppress(FileNotFoundError):
+            _unlink_beneath(self._root, path.relative_to(self._root))
 
     def _write(self, path: Path, data: bytes) -> None:
         """Write or leave nothing behind."""
@@ -120,6 +136,12 @@ class MemoryStore:
             raise _missing(uri)
         _check_bytes(self.kept[uri], digest)
         return self.kept[uri]
+
+    def remove(self, uri: str, kind: str) -> None:
+        """Forget the bytes."""
+        if not uri.startswith(f"memory://{kind}/"):
+            raise InvalidError("bad_uri", f"{uri} is no artifact of the kind {kind}")
+        self.kept.pop(uri, None)
 
 
 def path_of(uri: str) -> Path:
@@ -194,16 +216,35 @@ def _read_regular(descriptor: int, path: Path, largest: int) -> bytes:
 
 
 def _open_beneath(root: Path, rest: Path) -> int:
-    """Open part by part, each by its folder's descriptor, no link followed; O_NONBLOCK, so that no pipe hangs us."""
+    """Open by the folder's descriptor, no link followed; O_NONBLOCK, so that no pipe hangs us."""
+    folder = _open_folder(root, rest)
+    try:
+        return os.open(rest.parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _unlink_beneath(root: Path, rest: Path) -> None:
+    """Delete by the folder's descriptor, so that no link on the way leads elsewhere."""
+    folder = _open_folder(root, rest)
+    try:
+        os.unlink(rest.parts[-1], dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _open_folder(root: Path, rest: Path) -> int:
+    """Open the folder of a file part by part, each by the descriptor of the one above it."""
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in rest.parts[:-1]:
             below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
             os.close(folder)
             folder = below
-        return os.open(rest.parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    finally:
+    except OSError:
         os.close(folder)
+        raise
+    return folder
 
 
 def _holds(path: Path, digest: str, largest: int) -> bool:

@@ -16,6 +16,8 @@ FIXES: Final[Mapping[str, str]] = {
     "overlap": MEND,
     "rows_missing": MEND,
     "rows_doubled": REPORT,
+    "merge": REPORT,
+    "removed": RESTORE,
     "missing": RESTORE,
     "digest_mismatch": RESTORE,
     "malformed": RESTORE,
