@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from everloop.errors import FatalError, InvalidError
+from everloop.errors import FullError, InvalidError
 
 LARGEST: Final = 1 << 30
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -41,7 +41,7 @@ class ArtifactStore(Protocol):
     """What services need of a store; object storage is another implementation."""
 
     def put(self, data: bytes, kind: str) -> Artifact:
-        """Keep bytes. Putting the same bytes again is harmless and gives the same artifact."""
+        """Keep bytes. Putting the same bytes again is harmless and gives the same artifact. Raises `FullError`."""
         ...
 
     def fetch(self, uri: str, digest: str) -> bytes:
@@ -69,7 +69,7 @@ class FolderStore:
         self._largest: Final = largest
 
     def put(self, data: bytes, kind: str) -> Artifact:
-        """Write atomically: another reader sees the whole file or none. Raises `FatalError` when the disk is full."""
+        """Write atomically: another reader sees the whole file or none. Raises `FullError` when the disk is full."""
         _check_kind(kind)
         _check_size(len(data), self._largest)
         digest = sha256(data).hexdigest()
@@ -103,7 +103,7 @@ class FolderStore:
             if error.errno not in _FULL:
                 raise
             message = f"no space left for {len(data)} bytes under {self._root}; free some, nothing was written"
-            raise FatalError(message) from error
+            raise FullError(message) from error
 
     def _beneath(self, path: Path) -> tuple[Path, Path]:
         """Split a path into the allowed folder and what lies beneath it."""

@@ -18,6 +18,10 @@ class FatalError(EverloopError):
     """The process cannot go on (lost broker, corrupt state); the supervisor starts it again."""
 
 
+class FullError(FatalError):
+    """A store has no space left. Nothing was written; who can wait tries again later."""
+
+
 class AwayError(EverloopError):
     """Something that only displays what we decide does not answer now: it is told later, and nothing waits for it."""
 

@@ -36,10 +36,15 @@ def now() -> datetime:
 def folds(settings: Settings, health: Health) -> tuple[Fold, ...]:
     """Give the rooms of the worker, for whatever carries them."""
     metrics, replica = health.metrics, settings.replica
+
+    def tell(waits_for: str | None) -> None:
+        health.not_ready(waits_for) if waits_for else health.is_ready()
+
     archive = ArchiveFold(
         FolderStore(settings.artifacts), now, metrics, linger_ms=int(settings.linger_s * 1000), know=metrics.know,
         replica=replica,
     )  # fmt: skip
+    archive.tell = tell
     join = JoinFold(now, metrics, most=settings.remembered, replica=replica)
     return (RouteFold(now, metrics, replica=replica), join, archive)
 

@@ -13,6 +13,7 @@ from itertools import product
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from pydantic import JsonValue
 
 from everloop import topics
 from everloop.archive.verifying import Report, verify
@@ -296,7 +297,8 @@ def test_a_merge_that_is_gone_leaves_files_that_are_gone() -> None:
 
 
 def _keep(house: House, keep: str) -> None:
-    archive, train = {"keep": keep, "grace": "1h"}, {"data": {"rolling": keep}}
+    archive: JsonValue = {"keep": keep, "grace": "1h"}
+    train: JsonValue = {"data": {"rolling": keep}}
     loop = Loop.from_payload({**LOOP.to_payload(), "archive": archive, "train": train})
     event = LoopApplied.named("keep", NOON, "fraud", loop=loop.to_payload(), digest="1" * 64)
     write(house.broker.client(), topics.LOOPS, partition("fraud", topics.PARTITIONS), event)
