@@ -70,8 +70,8 @@ class FolderStore:
 
     def put(self, data: bytes, kind: str) -> Artifact:
         """Write atomically: another reader sees the whole file or none. Raises `FullError` when the disk is full."""
-        _check_kind(kind)
-        _check_size(len(data), self._largest)
+        check_kind(kind)
+        check_size(len(data), self._largest)
         digest = sha256(data).hexdigest()
         path = self._root / kind / digest[:2] / digest
         if not _holds(path, digest, self._largest):
@@ -80,14 +80,14 @@ class FolderStore:
 
     def fetch(self, uri: str, digest: str) -> bytes:
         """Read a file under an allowed folder and verify it."""
-        _check_digest(digest)
+        check_digest(digest)
         data = _read(self._beneath(path_of(uri)), self._largest)
-        _check_bytes(data, digest)
+        check_bytes(data, digest)
         return data
 
     def remove(self, uri: str, kind: str) -> None:
         """Unlink a file of this kind under the root itself, never one of a folder that is only readable."""
-        _check_kind(kind)
+        check_kind(kind)
         path = path_of(uri)
         if path == self._root / kind or not path.is_relative_to(self._root / kind):
             raise InvalidError("bad_uri", f"{path} is not under {self._root / kind}, where this service may delete")
@@ -123,7 +123,7 @@ class MemoryStore:
 
     def put(self, data: bytes, kind: str) -> Artifact:
         """Keep bytes under `memory://<kind>/<digest>`."""
-        _check_kind(kind)
+        check_kind(kind)
         digest = sha256(data).hexdigest()
         uri = f"memory://{kind}/{digest}"
         self.kept[uri] = data
@@ -131,10 +131,10 @@ class MemoryStore:
 
     def fetch(self, uri: str, digest: str) -> bytes:
         """Give the bytes, verified like those of a folder."""
-        _check_digest(digest)
+        check_digest(digest)
         if uri not in self.kept:
-            raise _missing(uri)
-        _check_bytes(self.kept[uri], digest)
+            raise missing(uri)
+        check_bytes(self.kept[uri], digest)
         return self.kept[uri]
 
     def remove(self, uri: str, kind: str) -> None:
@@ -194,7 +194,7 @@ def _read(place: tuple[Path, Path], largest: int) -> bytes:
     try:
         descriptor = _open_beneath(root, rest)
     except FileNotFoundError as error:
-        raise _missing(str(root / rest)) from error
+        raise missing(str(root / rest)) from error
     except OSError as error:
         if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
             raise
@@ -210,7 +210,7 @@ def _read_regular(descriptor: int, path: Path, largest: int) -> bytes:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise _not_a_file(path)
-    _check_size(status.st_size, largest)
+    check_size(status.st_size, largest)
     with os.fdopen(descriptor, "rb", closefd=False) as file:
         return file.read(largest + 1)
 
@@ -254,32 +254,37 @@ def _holds(path: Path, digest: str, largest: int) -> bool:
     return sha256(path.read_bytes()).hexdigest() == digest
 
 
-def _check_kind(kind: str) -> None:
+def check_kind(kind: str) -> None:
+    """Raise `ValueError` for what is no kind."""
     if not _KIND.fullmatch(kind):
         message = f"{kind!r} is no kind of artifact; use lower-case letters, digits and dashes, such as `model`"
         raise ValueError(message)
 
 
-def _check_digest(digest: str) -> None:
+def check_digest(digest: str) -> None:
+    """Raise `InvalidError` for what is no SHA-256."""
     if not _SHA256.fullmatch(digest):
         message = "a digest is 64 lower-case hexadecimal digits (SHA-256)"
         raise InvalidError("digest_mismatch", message)
 
 
-def _check_size(size: int, largest: int) -> None:
+def check_size(size: int, largest: int) -> None:
+    """Raise `InvalidError` for more bytes than are allowed."""
     if size > largest:
         message = f"the artifact has {size} bytes, more than the limit of {largest}"
         raise InvalidError("too_large", message)
 
 
-def _check_bytes(data: bytes, digest: str) -> None:
+def check_bytes(data: bytes, digest: str) -> None:
+    """Raise `InvalidError` for other bytes than the digest's."""
     found = sha256(data).hexdigest()
     if found != digest:
         message = f"the bytes have digest {found[:12]}…, the event says {digest[:12]}…: damaged or swapped, not used"
         raise InvalidError("digest_mismatch", message)
 
 
-def _missing(uri: str) -> InvalidError:
+def missing(uri: str) -> InvalidError:
+    """What is said of an artifact that is not there."""
     return InvalidError("missing", f"{uri}: there is no such artifact; was it removed, or is the store another one?")
 
 

@@ -18,8 +18,12 @@ class FatalError(EverloopError):
     """The process cannot go on (lost broker, corrupt state); the supervisor starts it again."""
 
 
-class FullError(FatalError):
-    """A store has no space left. Nothing was written; who can wait tries again later."""
+class StoreError(FatalError):
+    """A store takes or gives nothing now. Nothing was written; who can wait tries again later."""
+
+
+class FullError(StoreError):
+    """A store has no space left."""
 
 
 class AwayError(EverloopError):

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from everloop import logs
-from everloop.artifacts import FolderStore
 from everloop.hosting import Health, run_polling
 from everloop.http import serve_in_thread, service_app
 from everloop.metrics import Metrics
@@ -41,7 +40,7 @@ def folds(settings: Settings, health: Health) -> tuple[Fold, ...]:
         health.not_ready(waits_for) if waits_for else health.is_ready()
 
     archive = ArchiveFold(
-        FolderStore(settings.artifacts), now, metrics, linger_ms=int(settings.linger_s * 1000), know=metrics.know,
+        settings.open_store(), now, metrics, linger_ms=int(settings.linger_s * 1000), know=metrics.know,
         replica=replica,
     )  # fmt: skip
     archive.tell = tell
@@ -64,7 +63,7 @@ def keep(settings: Settings, metrics: Metrics) -> None:
 
     @contextmanager
     def build() -> Iterator[Keeper]:
-        log, store = _connect(settings, "ingest-keeper"), FolderStore(settings.artifacts)
+        log, store = _connect(settings, "ingest-keeper"), settings.open_store()
         try:
             yield Keeper(log, store, now, metrics, settle_ms=int(settings.settle_s * 1000), replica=settings.replica)
         finally:

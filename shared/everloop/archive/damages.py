@@ -22,7 +22,7 @@ FIXES: Final[Mapping[str, str]] = {
     "digest_mismatch": RESTORE,
     "malformed": RESTORE,
     "too_large": RESTORE,
-    "bad_uri": "read it where the store is: `--var DIR`, or EVERLOOP_VAR, names another folder",
+    "bad_uri": "read it where the store is: EVERLOOP_STORE, or `--var DIR`, names another one",
     "unreadable": "let this user read the store, and look again",
     "rows": REPORT,
     "history_rows": REPORT,

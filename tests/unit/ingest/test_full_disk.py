@@ -80,8 +80,8 @@ def test_without_space_nothing_is_committed_and_labels_are_joined_all_the_same()
     assert story.archived() == 0
     assert story.simulation.broker.offsets["everloop.ingest.archive"].get(PLACE, 0) == 0
     assert len(outcome_rows(said(story.simulation.broker, topics.OUTCOMES, OutcomesJoined))) == 2
-    assert story.alerts() == ["archive_full"]
-    assert story.told == ["space in the store of the archive"]
+    assert story.alerts() == ["archive_waits"]
+    assert story.told == ["the store of the archive"]
 
 
 def test_it_is_tried_again_every_few_seconds_and_said_once() -> None:
@@ -92,7 +92,7 @@ def test_it_is_tried_again_every_few_seconds_and_said_once() -> None:
     assert story.store.tries == 1
     story.worker.wall.move(AGAIN_MS / 1000)
     story.beat()
-    assert (story.store.tries, story.alerts()) == (2, ["archive_full"])
+    assert (story.store.tries, story.alerts()) == (2, ["archive_waits"])
 
 
 def test_with_space_again_every_row_is_archived_once() -> None:
@@ -102,7 +102,7 @@ def test_with_space_again_every_row_is_archived_once() -> None:
     story.store.room = 100
     story.worker.wall.move(AGAIN_MS / 1000)
     story.beat()
-    assert (story.archived(), story.alerts()) == (6, ["archive_full", "archive_has_space"])
+    assert (story.archived(), story.alerts()) == (6, ["archive_waits", "archive_goes_on"])
     assert story.told[-1] is None
     assert verify(story.simulation.client(), story.store).damages == []
     assert story.simulation.broker.offsets["everloop.ingest.archive"][PLACE] == len(
@@ -186,4 +186,4 @@ def test_a_real_disk_that_is_full(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "archive_full archive_has_space whole"
+    assert done.stdout.splitlines()[-1] == "archive_waits archive_goes_on whole"

@@ -15,7 +15,7 @@ from everloop import topics
 from everloop.archive.files import schema_of
 from everloop.artifacts import ArtifactStore
 from everloop.buckets import partition
-from everloop.errors import FullError, InvalidError
+from everloop.errors import InvalidError, StoreError
 from everloop.events import (
     EVERY_MODEL,
     AlertRaised,
@@ -130,21 +130,21 @@ class ArchiveFold:
         return self.space.accepts(sum(batch.rows for batch in self.batches.values()) if self.space.full_since else 0)
 
     def _write_all(self, due: Sequence[Source]) -> list[Message]:
-        """Write and announce. Where there is no space the rows wait, and a person is told, once."""
+        """Write and announce. Where the store takes nothing the rows wait, and a person is told, once."""
         said: list[Message] = []
         try:
             for source in due:
                 said.append(self._write(source, self.batches[source]))
                 self.unproven[source] = self.batches.pop(source)
-        except FullError as error:
+        except StoreError as error:
             if self.space.refused(self._now()):
-                logger.error("archive_full", message=str(error))  # noqa: TRY400 -- one line
-                self.tell("space in the store of the archive")
-                said.append(self._alert("archive_full", "error", f"the archive waits, no row is lost: {error}"))
+                logger.error("archive_waits", message=str(error))  # noqa: TRY400 -- one line
+                self.tell("the store of the archive")
+                said.append(self._alert("archive_waits", "error", f"the archive waits, no row is lost: {error}"))
         else:
             if due and self.space.found():
                 self.tell(None)
-                said.append(self._alert("archive_has_space", "info", "the archive is written again"))
+                said.append(self._alert("archive_goes_on", "info", "the archive is written again"))
         return said
 
     def _alert(self, name: str, severity: Severity, summary: str) -> Message:

@@ -1,4 +1,4 @@
-"""When the store has no space: files wait for it, a try every few seconds, and rows are taken up to a limit. Pure."""
+"""When the store takes no files, full or away: a try every few seconds, and rows are taken up to a limit. Pure."""
 
 from __future__ import annotations
 
