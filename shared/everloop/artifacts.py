@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from everloop.errors import FatalError, InvalidError
+from everloop.errors import FullError, InvalidError
 
 LARGEST: Final = 1 << 30
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -41,11 +41,18 @@ class ArtifactStore(Protocol):
     """What services need of a store; object storage is another implementation."""
 
     def put(self, data: bytes, kind: str) -> Artifact:
-        """Keep bytes. Putting the same bytes again is harmless and gives the same artifact."""
+        """Keep bytes. Putting the same bytes again is harmless and gives the same artifact. Raises `FullError`."""
         ...
 
     def fetch(self, uri: str, digest: str) -> bytes:
         """Give the bytes. Raises `InvalidError`: `digest_mismatch`, `bad_uri`, `missing`, `too_large`."""
+        ...
+
+    def remove(self, uri: str, kind: str) -> None:
+        """Delete what this store has put under `kind`, nothing else. Raises `InvalidError`: `bad_uri`.
+
+        What is gone already is fine.
+        """
         ...
 
 
@@ -62,9 +69,9 @@ class FolderStore:
         self._largest: Final = largest
 
     def put(self, data: bytes, kind: str) -> Artifact:
-        """Write atomically: another reader sees the whole file or none. Raises `FatalError` when the disk is full."""
-        _check_kind(kind)
-        _check_size(len(data), self._largest)
+        """Write atomically: another reader sees the whole file or none. Raises `FullError` when the disk is full."""
+        check_kind(kind)
+        check_size(len(data), self._largest)
         digest = sha256(data).hexdigest()
         path = self._root / kind / digest[:2] / digest
         if not _holds(path, digest, self._largest):
@@ -73,10 +80,19 @@ class FolderStore:
 
     def fetch(self, uri: str, digest: str) -> bytes:
         """Read a file under an allowed folder and verify it."""
-        _check_digest(digest)
+        check_digest(digest)
         data = _read(self._beneath(path_of(uri)), self._largest)
-        _check_bytes(data, digest)
+        check_bytes(data, digest)
         return data
+
+    def remove(self, uri: str, kind: str) -> None:
+        """Unlink a file of this kind under the root itself, never one of a folder that is only readable."""
+        check_kind(kind)
+        path = path_of(uri)
+        if path == self._root / kind or not path.is_relative_to(self._root / kind):
+            raise InvalidError("bad_uri", f"{path} is not under {self._root / kind}, where this service may delete")
+        with suppress(FileNotFoundError):
+            _unlink_beneath(self._root, path.relative_to(self._root))
 
     def _write(self, path: Path, data: bytes) -> None:
         """Write or leave nothing behind."""
@@ -87,7 +103,7 @@ class FolderStore:
             if error.errno not in _FULL:
                 raise
             message = f"no space left for {len(data)} bytes under {self._root}; free some, nothing was written"
-            raise FatalError(message) from error
+            raise FullError(message) from error
 
     def _beneath(self, path: Path) -> tuple[Path, Path]:
         """Split a path into the allowed folder and what lies beneath it."""
@@ -107,7 +123,7 @@ class MemoryStore:
 
     def put(self, data: bytes, kind: str) -> Artifact:
         """Keep bytes under `memory://<kind>/<digest>`."""
-        _check_kind(kind)
+        check_kind(kind)
         digest = sha256(data).hexdigest()
         uri = f"memory://{kind}/{digest}"
         self.kept[uri] = data
@@ -115,11 +131,17 @@ class MemoryStore:
 
     def fetch(self, uri: str, digest: str) -> bytes:
         """Give the bytes, verified like those of a folder."""
-        _check_digest(digest)
+        check_digest(digest)
         if uri not in self.kept:
-            raise _missing(uri)
-        _check_bytes(self.kept[uri], digest)
+            raise missing(uri)
+        check_bytes(self.kept[uri], digest)
         return self.kept[uri]
+
+    def remove(self, uri: str, kind: str) -> None:
+        """Forget the bytes."""
+        if not uri.startswith(f"memory://{kind}/"):
+            raise InvalidError("bad_uri", f"{uri} is no artifact of the kind {kind}")
+        self.kept.pop(uri, None)
 
 
 def path_of(uri: str) -> Path:
@@ -172,7 +194,7 @@ def _read(place: tuple[Path, Path], largest: int) -> bytes:
     try:
         descriptor = _open_beneath(root, rest)
     except FileNotFoundError as error:
-        raise _missing(str(root / rest)) from error
+        raise missing(str(root / rest)) from error
     except OSError as error:
         if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
             raise
@@ -188,22 +210,41 @@ def _read_regular(descriptor: int, path: Path, largest: int) -> bytes:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise _not_a_file(path)
-    _check_size(status.st_size, largest)
+    check_size(status.st_size, largest)
     with os.fdopen(descriptor, "rb", closefd=False) as file:
         return file.read(largest + 1)
 
 
 def _open_beneath(root: Path, rest: Path) -> int:
-    """Open part by part, each by its folder's descriptor, no link followed; O_NONBLOCK, so that no pipe hangs us."""
+    """Open by the folder's descriptor, no link followed; O_NONBLOCK, so that no pipe hangs us."""
+    folder = _open_folder(root, rest)
+    try:
+        return os.open(rest.parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _unlink_beneath(root: Path, rest: Path) -> None:
+    """Delete by the folder's descriptor, so that no link on the way leads elsewhere."""
+    folder = _open_folder(root, rest)
+    try:
+        os.unlink(rest.parts[-1], dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _open_folder(root: Path, rest: Path) -> int:
+    """Open the folder of a file part by part, each by the descriptor of the one above it."""
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in rest.parts[:-1]:
             below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
             os.close(folder)
             folder = below
-        return os.open(rest.parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    finally:
+    except OSError:
         os.close(folder)
+        raise
+    return folder
 
 
 def _holds(path: Path, digest: str, largest: int) -> bool:
@@ -213,32 +254,37 @@ def _holds(path: Path, digest: str, largest: int) -> bool:
     return sha256(path.read_bytes()).hexdigest() == digest
 
 
-def _check_kind(kind: str) -> None:
+def check_kind(kind: str) -> None:
+    """Raise `ValueError` for what is no kind."""
     if not _KIND.fullmatch(kind):
         message = f"{kind!r} is no kind of artifact; use lower-case letters, digits and dashes, such as `model`"
         raise ValueError(message)
 
 
-def _check_digest(digest: str) -> None:
+def check_digest(digest: str) -> None:
+    """Raise `InvalidError` for what is no SHA-256."""
     if not _SHA256.fullmatch(digest):
         message = "a digest is 64 lower-case hexadecimal digits (SHA-256)"
         raise InvalidError("digest_mismatch", message)
 
 
-def _check_size(size: int, largest: int) -> None:
+def check_size(size: int, largest: int) -> None:
+    """Raise `InvalidError` for more bytes than are allowed."""
     if size > largest:
         message = f"the artifact has {size} bytes, more than the limit of {largest}"
         raise InvalidError("too_large", message)
 
 
-def _check_bytes(data: bytes, digest: str) -> None:
+def check_bytes(data: bytes, digest: str) -> None:
+    """Raise `InvalidError` for other bytes than the digest's."""
     found = sha256(data).hexdigest()
     if found != digest:
         message = f"the bytes have digest {found[:12]}…, the event says {digest[:12]}…: damaged or swapped, not used"
         raise InvalidError("digest_mismatch", message)
 
 
-def _missing(uri: str) -> InvalidError:
+def missing(uri: str) -> InvalidError:
+    """What is said of an artifact that is not there."""
     return InvalidError("missing", f"{uri}: there is no such artifact; was it removed, or is the store another one?")
 
 

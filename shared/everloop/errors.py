@@ -18,6 +18,14 @@ class FatalError(EverloopError):
     """The process cannot go on (lost broker, corrupt state); the supervisor starts it again."""
 
 
+class StoreError(FatalError):
+    """A store takes or gives nothing now. Nothing was written; who can wait tries again later."""
+
+
+class FullError(StoreError):
+    """A store has no space left."""
+
+
 class AwayError(EverloopError):
     """Something that only displays what we decide does not answer now: it is told later, and nothing waits for it."""
 

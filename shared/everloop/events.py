@@ -299,6 +299,54 @@ class ManifestCommitted(Event):
     size: int | None = None
 
 
+class MergedFile(Value):
+    """A file whose rows are in a larger one now. `id` is that of the event that announced it."""
+
+    id: UUID
+    sha256: str
+    rows: int
+
+
+class FilesMerged(Event):
+    """Small files of the archive are one file now, their rows in the same order; readers take it in their place.
+
+    It counts when all that it replaces count and stand side by side, in this order, among the files of the kind; else
+    another merge was first in the log, and this one is void.
+    """
+
+    TYPE = "io.everloop.files.merged.v1"
+    kind: Literal["predictions", "outcomes"]
+    replaces: tuple[MergedFile, ...]
+    uri: str
+    sha256: str
+    rows: int
+    history_rows: int
+    coverage: tuple[Coverage, ...]
+    watermark: Millis
+    columns: Mapping[str, str]
+    size: int
+
+
+class FilesExpired(Event):
+    """Files of the archive are too old to be used: all their rows are from before `before` (ms) by event time.
+
+    Readers take them no more from here on; their bytes are deleted later. What does not count already is passed over.
+    """
+
+    TYPE = "io.everloop.files.expired.v1"
+    files: tuple[UUID, ...]
+    rows: int
+    before: Millis
+    reason: Reason
+
+
+class FilesRemoved(Event):
+    """The bytes of files that count no more are deleted, by their digests: replaced, expired, or void."""
+
+    TYPE = "io.everloop.files.removed.v1"
+    files: tuple[str, ...]
+
+
 class PartialSaved(Event):
     """State and output of one partition for one (version, arm, schema, slice), kept by one replica.
 

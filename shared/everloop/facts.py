@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from everloop import events as e
+from everloop.archive.keeping import Files, replaced, without
 
 REMEMBERED_CHAMPIONS = 5
 """A second check of the gate against the best of the last five stops a slow slide."""
@@ -28,10 +29,12 @@ class Learned:
 class Facts:
     """What is known of one model beside the own journal: its archive, its champion, whether a rollout is live.
 
-    `learned` is known only to those that read `training` as facts.
+    `learned` is known only to those that read `training` as facts. `manifests` are the files of the archive that count;
+    `reached` is the last archived offset by topic and partition, also where the file is merged or expired by now.
     """
 
-    manifests: tuple[e.ManifestCommitted, ...] = ()
+    manifests: Files = ()
+    reached: Mapping[tuple[str, int], int] = field(default_factory=dict)
     champion: e.SignedVerdict | None = None
     past_champions: tuple[str, ...] = ()
     rollout_live: str | None = None
@@ -64,8 +67,8 @@ class Facts:
 def fold(facts: Facts, event: e.Event) -> Facts:
     """Fold one event of `archive`, `rollouts` or `training` into the facts; any other event leaves them as they are."""
     match event:
-        case e.ManifestCommitted() if not any(announced(event, known) for known in facts.manifests):
-            return replace(facts, manifests=(*facts.manifests, event))
+        case e.ManifestCommitted() | e.FilesMerged() | e.FilesExpired():
+            return _filed(facts, event)
         case e.ModelVersionCreated():
             kept = list(facts.learned.items())[-REMEMBERED_VERSIONS + 1 :]
             learned = Learned(event.snapshot.start, event.cut, event.features)
@@ -79,6 +82,20 @@ def fold(facts: Facts, event: e.Event) -> Facts:
         case e.VersionRolledBack():
             return replace(facts, champion=event.verdict)
     return facts
+
+
+def _filed(facts: Facts, event: e.ManifestCommitted | e.FilesMerged | e.FilesExpired) -> Facts:
+    """Which files of the archive count after the event. Where two writers met, the first in the log counts."""
+    match event:
+        case e.FilesMerged():
+            return replace(facts, manifests=replaced(facts.manifests, event))
+        case e.FilesExpired():
+            return replace(facts, manifests=without(facts.manifests, event))
+    source = (event.topic, event.partition)
+    if event.first_offset <= facts.reached.get(source, -1):
+        return facts
+    reached = {**facts.reached, source: event.last_offset}
+    return replace(facts, manifests=(*facts.manifests, event), reached=reached)
 
 
 def announced(event: e.ManifestCommitted, known: e.ManifestCommitted) -> bool:

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from everloop.artifacts import ArtifactStore
 from everloop.errors import UsageError
+from everloop.stores import check_address, open_store, passed_on
 from everloop.tokens import Tokens
 
 PREFIX: Final = "EVERLOOP_"
@@ -52,8 +54,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _store(text: str) -> str:
+    try:
+        return check_address(text)
+    except UsageError as error:
+        raise PydanticCustomError("store", "{why}", {"why": str(error)}) from None
+
+
 Broker = Annotated[str, AfterValidator(_addresses)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+StoreAddress = Annotated[str, AfterValidator(_store)]
 
 
 class ServiceSettings(BaseModel):
@@ -66,6 +76,11 @@ class ServiceSettings(BaseModel):
         description="Kafka as HOST:PORT (several with commas) on loopback; reach a remote one through a TLS tunnel",
     )
     var: Path = Field(default=Path("var"), description="Directory of state: the archive, models and keys lie in it")
+    store: StoreAddress | None = Field(
+        default=None,
+        description="Store of archive, models and reports: an address that fsspec knows, such as s3://BUCKET/PLACE, "
+        "without credentials; not set: the folder artifacts in EVERLOOP_VAR",
+    )
     replica: str = Field(
         default="0", pattern=r"^[A-Za-z0-9-]{1,32}$", description="Ordinal of this replica of the service, such as 0"
     )
@@ -114,8 +129,16 @@ class ServiceSettings(BaseModel):
 
     @property
     def artifacts(self) -> Path:
-        """Root of the artifact store (`FolderStore`)."""
+        """Root of the artifact store where EVERLOOP_STORE names no other."""
         return self.var / "artifacts"
+
+    def open_store(self) -> ArtifactStore:
+        """The artifact store. Raises `UsageError` where its implementation is not installed."""
+        return open_store(self.store, self.artifacts)
+
+    def for_jobs(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The variables that a job needs of ours to find the store, and nothing else."""
+        return {"EVERLOOP_VAR": str(self.var.absolute()), **passed_on(self.store, environment)}
 
 
 def variable(field: str) -> str:

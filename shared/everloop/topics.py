@@ -93,7 +93,8 @@ OUTCOMES = Topic(
     placed_by="prediction id",
 )  # fmt: skip
 ARCHIVE = Topic(
-    "everloop.archive.v1", "files of the archive", (e.ManifestCommitted,), "model",
+    "everloop.archive.v1", "files of the archive",
+    (e.ManifestCommitted, e.FilesMerged, e.FilesExpired, e.FilesRemoved), "model",
     producers=("ingest",), consumers=("ingest", "drift", "trainer", "gatekeeper"), cleanup="forever",
     dead_letters=False,
 )  # fmt: skip

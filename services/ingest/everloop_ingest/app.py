@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from everloop import logs
-from everloop.artifacts import FolderStore
 from everloop.hosting import Health, run_polling
 from everloop.http import serve_in_thread, service_app
+from everloop.metrics import Metrics
 from everloop.runtime.data import Fold
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.wiring import run_folds
@@ -15,11 +18,13 @@ from everloop_ingest.adapters.archives import ArchiveFold
 from everloop_ingest.adapters.beats import Beater, Patient
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.joins import JoinFold
+from everloop_ingest.adapters.keeper import Keeper, keep_on
 from everloop_ingest.adapters.publisher import Limits, Publisher
 from everloop_ingest.adapters.routes import RouteFold
 from everloop_ingest.settings import Settings
 
 POLL_S = 0.02
+KEEPER_S = 1.0
 
 
 def now() -> datetime:
@@ -30,17 +35,41 @@ def now() -> datetime:
 def folds(settings: Settings, health: Health) -> tuple[Fold, ...]:
     """Give the rooms of the worker, for whatever carries them."""
     metrics, replica = health.metrics, settings.replica
+
+    def tell(waits_for: str | None) -> None:
+        health.not_ready(waits_for) if waits_for else health.is_ready()
+
     archive = ArchiveFold(
-        FolderStore(settings.artifacts), now, metrics, linger_ms=int(settings.linger_s * 1000), know=metrics.know,
+        settings.open_store(), now, metrics, linger_ms=int(settings.linger_s * 1000), know=metrics.know,
         replica=replica,
     )  # fmt: skip
+    archive.tell = tell
     join = JoinFold(now, metrics, most=settings.remembered, replica=replica)
     return (RouteFold(now, metrics, replica=replica), join, archive)
 
 
 def worker(settings: Settings) -> int:
-    """Run the worker on the Faust carrier; the exit code."""
-    return run_folds("ingest-worker", settings, lambda health: folds(settings, health))
+    """Run the worker on the Faust carrier, with the keeper beside it in a thread; the exit code."""
+
+    def build(health: Health) -> tuple[Fold, ...]:
+        threading.Thread(target=keep, args=(settings, health.metrics), name="keeper", daemon=True).start()
+        return folds(settings, health)
+
+    return run_folds("ingest-worker", settings, build)
+
+
+def keep(settings: Settings, metrics: Metrics) -> None:
+    """Keep the archive until the process ends."""
+
+    @contextmanager
+    def build() -> Iterator[Keeper]:
+        log, store = _connect(settings, "ingest-keeper"), settings.open_store()
+        try:
+            yield Keeper(log, store, now, metrics, settle_ms=int(settings.settle_s * 1000), replica=settings.replica)
+        finally:
+            log.close()
+
+    keep_on(build, threading.Event(), KEEPER_S)
 
 
 def door(settings: Settings) -> int:

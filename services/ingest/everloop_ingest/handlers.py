@@ -18,6 +18,7 @@ HEARS: Final[Mapping[str, tuple[Topic, ...]]] = {
 BROADCASTS: Final[Mapping[str, tuple[Topic, ...]]] = {
     "ingest.door": (topics.LOOPS, topics.CLOCK),
     "ingest.archive": (topics.LOOPS, topics.ARCHIVE),
+    "ingest.keeper": (topics.LOOPS, topics.CLOCK, topics.ARCHIVE),
 }
 """What every replica reads in full. Rooms read `books` when they are assigned."""
 
@@ -26,5 +27,6 @@ SAYS: Final[Mapping[str, tuple[Topic, ...]]] = {
     "ingest.route": (topics.KEYS, topics.DLQ, topics.BOOKS),
     "ingest.join": (topics.OUTCOMES, topics.BOOKS),
     "ingest.archive": (topics.ARCHIVE, topics.BOOKS),
+    "ingest.keeper": (topics.ARCHIVE,),
 }
 """What each room writes."""

@@ -22,6 +22,10 @@ class Settings(ServiceSettings):
     linger_s: float = Field(
         default=10.0, ge=0, le=3_600, description="How long rows wait for a file of the archive, in seconds, 0 to 3600"
     )
+    settle_s: float = Field(
+        default=900.0, ge=0, le=86_400,
+        description="How long files of the archive rest before small ones are merged, in seconds, up to a day",
+    )  # fmt: skip
     remembered: int = Field(
         default=500_000, ge=1_000, le=100_000_000,
         description="Predictions that the join remembers per partition, from 1000 on",

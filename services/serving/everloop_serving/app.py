@@ -10,7 +10,6 @@ from typing import Final
 
 import structlog
 
-from everloop.artifacts import FolderStore
 from everloop.errors import EverloopError, FatalError
 from everloop.hosting import Health, run_polling
 from everloop.http import serve_in_thread
@@ -70,7 +69,7 @@ def run(settings: ServingSettings) -> int:
     key = settings.load_key()
     health = Health()
     log = KafkaLog(settings.broker, client_id=f"everloop.{NAME}.{settings.replica}")
-    loader = BackgroundLoader(FolderStore(settings.artifacts))
+    loader = BackgroundLoader(settings.open_store())
     server = Server(log, loader, key, now, replica=settings.replica, metrics=health.metrics)
     outbox = Outbox(log, health.metrics)
     outbox.start()

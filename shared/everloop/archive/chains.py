@@ -41,7 +41,6 @@ class Chains:
 
     booked: Mapping[Place, Booked] = field(default_factory=dict)
     committed: Mapping[Place, int] = field(default_factory=dict)
-    counting: int = 0
     reached: dict[Source, int] = field(default_factory=dict)
     void: dict[Source, list[ManifestCommitted]] = field(default_factory=lambda: defaultdict(list))
     whole: dict[Place, int] = field(default_factory=lambda: defaultdict(int))
@@ -55,7 +54,6 @@ class Chains:
             return False
         self.reached[source] = said.last_offset
         self.void[source] = [one for one in self.void[source] if one.last_offset > said.last_offset]
-        self.counting += 1
         self._count(said)
         return True
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from everloop.archive.keeping import File
 from everloop.errors import InvalidError
-from everloop.events import ManifestCommitted
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -25,7 +25,7 @@ def schema_of(data: bytes) -> dict[str, str]:
     return _columns(_opened(data))
 
 
-def wrong_with(data: bytes, said: ManifestCommitted) -> Iterator[tuple[str, str]]:
+def wrong_with(data: bytes, said: File) -> Iterator[tuple[str, str]]:
     """Rule and finding of whatever differs. Raises `InvalidError` for what is no Parquet file."""
     file = _opened(data)
     columns, rows = _columns(file), file.metadata.num_rows
@@ -39,7 +39,7 @@ def wrong_with(data: bytes, said: ManifestCommitted) -> Iterator[tuple[str, str]
     yield from _misplaced(file, said)
 
 
-def _misplaced(file: pq.ParquetFile, said: ManifestCommitted) -> Iterator[tuple[str, str]]:
+def _misplaced(file: pq.ParquetFile, said: File) -> Iterator[tuple[str, str]]:
     """Rows per slice, and those of a bootstrap, counted from the file. Slices are named by where they begin."""
     import pyarrow.compute as pc  # noqa: PLC0415 - as in `_opened`
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from everloop import topics
-from everloop.archive.chains import Chains
-from everloop.archive.verifying import manifests
-from everloop.events import ManifestCommitted
-from everloop.runtime.log import Log, places_of
+from everloop.archive.keeping import File
+from everloop.archive.verifying import ends_of, said_of
+from everloop.facts import Facts, fold
+from everloop.runtime.log import Log
 from everloop.story import moment
 
 
@@ -30,7 +30,7 @@ class Holding:
     end: int | None = None
     watermark: int = 0
 
-    def add(self, said: ManifestCommitted) -> None:
+    def add(self, said: File) -> None:
         """One file more."""
         starts = [part.start for part in said.coverage]
         self.files, self.rows = self.files + 1, self.rows + said.rows
@@ -49,12 +49,13 @@ class Holding:
 
 def holdings(log: Log, model: str | None = None) -> list[Holding]:
     """What each model has, in order of name and kind."""
-    ends = log.ends(places_of(log, [topics.ARCHIVE.name]))
-    chains = Chains()
-    return summed(said for _, said in manifests(log, ends, model) if chains.accept(said))
+    facts: dict[str, Facts] = defaultdict(Facts)
+    for _, said in said_of(log, ends_of(log, model), model):
+        facts[said.model] = fold(facts[said.model], said)
+    return summed(file for one in facts.values() for file in one.manifests)
 
 
-def summed(counting: Iterable[ManifestCommitted]) -> list[Holding]:
+def summed(counting: Iterable[File]) -> list[Holding]:
     """The sums over files that count."""
     found: dict[tuple[str, str], Holding] = {}
     for said in counting:

@@ -1,7 +1,7 @@
 """The whole archive, recomputed: the chain of offsets of each source first, then every file that counts.
 
-Read in this order, so that it holds while services run: how far the writer has committed, then its books, then the
-manifests. Manifests are read twice and files one by one; in memory is what grows with neither rows nor offsets.
+Read in this order, so that it holds while services run: how far the writer has committed, then its books, then what
+`archive` says. That is read twice and files one by one; in memory is what grows with neither rows nor offsets.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from everloop import topics
 from everloop.archive.chains import Booked, Chains
 from everloop.archive.damages import Damage
 from everloop.archive.files import wrong_with
+from everloop.archive.keeping import File
+from everloop.archive.standing import Shelves, at
 from everloop.artifacts import ArtifactStore
 from everloop.buckets import partition
 from everloop.codec import decode
 from everloop.errors import InvalidError
-from everloop.events import BooksKept, Event, ManifestCommitted
+from everloop.events import BooksKept, Event, FilesMerged, ManifestCommitted
 from everloop.runtime.log import Log, Place, Record, places_of, read_up_to
 
 WRITER: Final = "ingest.archive"
@@ -30,12 +32,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Report:
-    """What was looked at, and what is wrong, the first damage first. `files` are those that count."""
+    """What was looked at, and what is wrong, the first damage first. `files` are those that count, with their `rows`.
+
+    `void` manifests and merges lost against another writer; `expired` files were given up by the loop file's rule.
+    """
 
     files: int = 0
     rows: int = 0
     bytes: int = 0
     void: int = 0
+    expired: int = 0
     damaged: int = 0
     damages: list[Damage] = field(default_factory=list)
 
@@ -50,54 +56,63 @@ def verify(
     log: Log, store: ArtifactStore, model: str | None = None, progress: Progress = lambda _done, _of: None
 ) -> Report:
     """Look at the archive of one model, or of all. Damages stand in the order in which they are found."""
-    chains = Chains(*_settled(log)) if model is None else Chains(committed=_settled(log)[1])
-    places = [one for one in places_of(log, [topics.ARCHIVE.name]) if model is None or _holds(one, model)]
-    ends, report = log.ends(places), Report()
-    void = _follow(log, ends, model, chains, report)
-    for record, said in manifests(log, ends, model):
-        if (record.place, record.offset) not in void:
-            _examine(store, said, report)
-            progress(report.files, chains.counting)
+    committed, books = _settled(log)
+    chains, report = Chains(committed=committed, booked=books if model is None else {}), Report()
+    ends = ends_of(log, model)
+    where = follow(log, ends, model, chains, report)
+    for record, said in said_of(log, ends, model):
+        if isinstance(said, File) and _where(record) in where:
+            _examine(record, store, said, report)
+            progress(report.files, len(where))
     return report
 
 
-def _follow(
+def follow(
     log: Log, ends: Mapping[Place, int], model: str | None, chains: Chains, report: Report
-) -> set[tuple[Place, int]]:
-    """The chain of each source; where the manifests stand that do not count."""
-    void = set()
-    for record, said in manifests(log, ends, model):
-        if damage := chains.gap_before(said):
+) -> frozenset[tuple[int, int]]:
+    """The chain of each source, and what became of its files; where those stand in `archive` that count now."""
+    shelves = Shelves()
+    for record, said in said_of(log, ends, model):
+        if not isinstance(said, ManifestCommitted):
+            damages = list(shelves.hear(record, said))
+        else:
+            damages = [gap] if (gap := chains.gap_before(said)) else []
+            if chains.accept(said):
+                shelves.stand(record, said)
+            else:
+                report.void += 1
+        for damage in damages:
             report.note(damage)
-        if not chains.accept(said):
-            void.add((record.place, record.offset))
     for damage in chains.damages():
         report.note(damage)
-    report.void = len(void)
-    return void
+    report.void, report.expired = report.void + shelves.void, shelves.expired
+    return shelves.places()
 
 
-def _examine(store: ArtifactStore, said: ManifestCommitted, report: Report) -> None:
+def _examine(record: Record, store: ArtifactStore, said: File, report: Report) -> None:
     """Fetch one file, which verifies its digest, and look into it."""
     report.files, report.rows = report.files + 1, report.rows + said.rows
     try:
         data = store.fetch(said.uri, said.sha256)
         report.bytes += len(data)
         for rule, found in wrong_with(data, said):
-            report.note(_of(said, rule, found))
+            report.note(_of(record, said, rule, found))
     except InvalidError as error:
-        report.note(_of(said, error.reason, str(error)))
+        report.note(_of(record, said, error.reason, str(error)))
     except OSError as error:
-        report.note(_of(said, "unreadable", f"the store answers {type(error).__name__}"))
+        report.note(_of(record, said, "unreadable", f"the store answers {type(error).__name__}"))
 
 
-def _of(said: ManifestCommitted, rule: str, found: str) -> Damage:
+def _of(record: Record, said: File, rule: str, found: str) -> Damage:
+    """A damage of a file, named by the offsets of its rows; a merged file's by where the merge was announced."""
+    if isinstance(said, FilesMerged):
+        return at(record, said, rule, found, said.uri)
     place = (said.topic, said.partition)
     return Damage(rule, found, *place, said.first_offset, said.last_offset, said.model, said.uri)
 
 
-def _settled(log: Log) -> tuple[dict[Place, Booked], dict[Place, int]]:
-    """The furthest books of the writer, and how far it had committed before they were read."""
+def _settled(log: Log) -> tuple[dict[Place, int], dict[Place, Booked]]:
+    """How far the writer has committed, and then its furthest books."""
     heard = places_of(log, [topics.PREDICTIONS.name, topics.OUTCOMES.name])
     committed = log.committed(f"everloop.{WRITER}", heard)
     books: dict[Place, Booked] = {}
@@ -106,14 +121,18 @@ def _settled(log: Log) -> tuple[dict[Place, Booked], dict[Place, int]]:
             place = Place(kept.topic, kept.partition)
             if kept.offset > books.get(place, Booked()).offset:
                 books[place] = Booked(kept.offset, kept.counted + kept.history)
-    return books, committed
+    return committed, books
 
 
-def manifests(log: Log, ends: Mapping[Place, int], model: str | None) -> Iterator[tuple[Record, ManifestCommitted]]:
-    """Every manifest of one model, or of all, up to the ends; whether it counts or not."""
-    for record, said in _events(log, ends):
-        if isinstance(said, ManifestCommitted) and model in {None, said.model}:
-            yield record, said
+def ends_of(log: Log, model: str | None) -> dict[Place, int]:
+    """The present ends of the partitions of `archive` that can hold the model, or of all."""
+    places = places_of(log, [topics.ARCHIVE.name])
+    return log.ends(one for one in places if model is None or one.partition == partition(model, topics.PARTITIONS))
+
+
+def said_of(log: Log, ends: Mapping[Place, int], model: str | None) -> Iterator[tuple[Record, Event]]:
+    """What `archive` says of one model, or of all, up to the ends."""
+    return ((record, said) for record, said in _events(log, ends) if model in {None, said.model})
 
 
 def _events(log: Log, ends: Mapping[Place, int]) -> Iterator[tuple[Record, Event]]:
@@ -125,5 +144,5 @@ def _events(log: Log, ends: Mapping[Place, int]) -> Iterator[tuple[Record, Event
             continue
 
 
-def _holds(place: Place, model: str) -> bool:
-    return place.partition == partition(model, topics.PARTITIONS)
+def _where(record: Record) -> tuple[int, int]:
+    return record.place.partition, record.offset

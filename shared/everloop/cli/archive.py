@@ -95,10 +95,14 @@ def judge(report: Report) -> None:
 def _store(var: Path | None) -> ArtifactStore:
     import os
 
-    from everloop.artifacts import FolderStore
     from everloop.local.paths import var_directory
+    from everloop.settings import ServiceSettings
 
-    return FolderStore(var_directory(os.environ, var) / "artifacts")
+    named = {
+        "EVERLOOP_STORE": os.environ.get("EVERLOOP_STORE", ""),
+        "EVERLOOP_VAR": str(var_directory(os.environ, var)),
+    }
+    return ServiceSettings.from_environment(named).open_store()
 
 
 def _progress(*, quiet: bool) -> Callable[[int, int], None]:

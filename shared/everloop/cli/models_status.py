@@ -169,7 +169,7 @@ def _labels(events: Sequence[e.Event], opened: e.TurnOpened, started: e.Training
     """Labelled rows in the archive since the change, else since the last run's cut."""
     facts = Facts()
     for event in events:
-        if isinstance(event, e.ManifestCommitted):
+        if isinstance(event, e.ManifestCommitted | e.FilesMerged | e.FilesExpired):
             facts = fold_facts(facts, event)
     cut = started.spec.snapshot.end if started else 0
     return facts.rows_since("outcomes", cut if opened.change_at is None else opened.change_at)

@@ -13,6 +13,7 @@ from everloop.loop.training import Cause, Data, Strategy, Train
 from everloop.loop.watching import (
     LIMITS,
     P_VALUE_TESTS,
+    Archive,
     Columns,
     Concept,
     Detector,
@@ -34,6 +35,7 @@ __all__ = [
     "P_VALUE_TESTS",
     "SCHEMA_ID",
     "Abort",
+    "Archive",
     "Cause",
     "Columns",
     "Concept",

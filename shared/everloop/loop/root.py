@@ -13,7 +13,7 @@ from everloop.loop.deciding import Gate, Keep, Owner, Rollout
 from everloop.loop.metrics import METRICS, Metric, Task, primary
 from everloop.loop.training import Train
 from everloop.loop.types import FROM_FILE, Name, Part, standard
-from everloop.loop.watching import Columns, Drift, FeatureKind, Labels, Windows
+from everloop.loop.watching import Archive, Columns, Drift, FeatureKind, Labels, Windows
 from everloop.names import PROBE
 
 MODEL = r"^[A-Za-z0-9._-]{1,128}$"
@@ -34,6 +34,7 @@ class Loop(Part):
     )
     windows: Windows = standard({}, description="How the stream is cut into windows of event time.")
     labels: Labels = standard({}, description="When what really happened becomes known.")
+    archive: Archive = standard({}, description="How long rows are kept.")
     drift: Drift = standard({}, description="When the world has moved.")
     train: Train = standard({}, description="When a successor is trained, on which rows, at what cost.")
     gate: Gate = standard({}, description="What a version must pass before it may take traffic.")
@@ -69,6 +70,17 @@ class Loop(Part):
                     at=("segments", "columns", place),
                 )  # fmt: skip
         return windows
+
+    @field_validator("train")
+    @classmethod
+    def _learns_from_what_is_kept(cls, train: Train, info: ValidationInfo) -> Train:
+        archive, rolling = info.data.get("archive"), train.data.rolling
+        if archive and archive.keep and rolling and rolling > archive.keep:
+            raise RuleError(
+                rule="is longer than archive.keep, and such rows have expired",
+                fix="raise archive.keep, or let training look back less far", at=("data", "rolling"),
+            )  # fmt: skip
+        return train
 
     @field_validator("gate")
     @classmethod

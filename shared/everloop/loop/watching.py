@@ -136,6 +136,17 @@ class Windows(Part):
         return sliding
 
 
+class Archive(Part):
+    """How long rows are kept for training."""
+
+    keep: PositiveDuration | None = Field(
+        default=None, description="Rows older than this, by their own time, expire. Default: kept for ever."
+    )
+    grace: Duration = standard(
+        "7d", description="Wall time for which bytes stay that were merged into others, or have expired."
+    )
+
+
 class Labels(Part):
     """When what really happened becomes known."""
 

@@ -80,6 +80,19 @@ class Curious(Protocol):
     refresh: Callable[[], object]
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """What a fold has in addition when at times it cannot take more: then nothing is read, and it is flushed on."""
+
+    def accepts(self) -> bool:
+        """Whether more may come."""
+
+
+def accepts(fold: Fold) -> bool:
+    """Whether a carrier may hand it records."""
+    return fold.accepts() if isinstance(fold, Bounded) else True
+
+
 def take(fold: Fold, records: Sequence[Record]) -> None:
     """Fold records of one place, in order."""
     if isinstance(fold, Gathering):
@@ -114,7 +127,7 @@ class DataService:
 
     def step(self, timeout_s: float = 0.0) -> bool:
         """One round: broadcasts, records, and a flush when it is time; whether there was anything to do."""
-        records = self.consumer.poll(timeout_s)
+        records = self.consumer.poll(timeout_s) if accepts(self.fold) else []
         news = self.hear_broadcasts()
         if self._take_over():
             return True

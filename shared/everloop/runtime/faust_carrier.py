@@ -23,7 +23,7 @@ from faust.types import TP
 
 from everloop.errors import EverloopError, FatalError
 from everloop.runtime.broadcast import Broadcast
-from everloop.runtime.data import Curious, Fold, Stepwise, committable, take
+from everloop.runtime.data import Curious, Fold, Stepwise, accepts, committable, take
 from everloop.runtime.faust_batches import SCHEME, BatchConsumer, register
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
 from everloop.runtime.log import Message, Place, Record
@@ -148,6 +148,8 @@ class FaustCarrier:
         stream.enable_acks = False
         async for event in self._events(stream):
             try:
+                while not accepts(self.fold):  # noqa: ASYNC110 -- Faust's own buffers fill, and it stops to fetch
+                    await asyncio.sleep(HELD_S)
                 async with self.lock:
                     self._take(event.message)
             except Exception as error:  # noqa: BLE001 -- Faust would skip the record: the process ends before the commit

@@ -108,6 +108,9 @@ LINES: Final[Mapping[type[e.Event], Callable[[Any], str]]] = {
     e.HeartbeatPassed: lambda v: f"from {v.topic}/{v.partition}, {len(v.clocks)} clocks",
     e.KeysRouted: lambda v: f"{len(v.times)} {v.kind} keys",
     e.OutcomesJoined: lambda v: f"{len(v.times)} outcomes, version {v.version or '–'}, arm {v.arm or '–'}",
+    e.FilesMerged: lambda v: f"{len(v.replaces)} files of {v.kind} in one with {v.rows} rows, file {v.sha256[:SHORT]}",
+    e.FilesExpired: lambda v: f"{len(v.files)} files with {v.rows} rows from before {moment(v.before)}",
+    e.FilesRemoved: lambda v: f"{len(v.files)} files deleted",
     e.ManifestCommitted: lambda v: f"{v.rows} {v.kind} rows to {moment(v.watermark)}, file {v.sha256[:SHORT]}",
     e.PartialSaved: lambda v: (
         f"{v.rows} rows of {v.topic} from {moment(v.start)}, version {v.version}, {v.arm}, offset {v.offset}"

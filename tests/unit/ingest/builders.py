@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -69,6 +69,7 @@ class Worker:
     wall: FakeWall = field(default_factory=FakeWall)
     linger_ms: int = 10_000
     limit: int = 500
+    told: Callable[[str | None], None] = lambda _: None
 
     def builds(self) -> dict[str, Build]:
         """The processes for a simulation; a restarted one has lost everything but the store."""
@@ -79,7 +80,9 @@ class Worker:
         }
 
     def archive(self) -> ArchiveFold:
-        return ArchiveFold(self.store, self.wall, self.metrics, linger_ms=self.linger_ms, know=self.metrics.know)
+        made = ArchiveFold(self.store, self.wall, self.metrics, linger_ms=self.linger_ms, know=self.metrics.know)
+        made.tell = self.told
+        return made
 
     def _serve(self, fold: RouteFold | JoinFold | ArchiveFold, log: MemoryClient) -> DataService:
         return DataService(fold, log, replica="0", limit=self.limit)

@@ -79,7 +79,7 @@ EXPECTED_PREDICTIONS = Counter([*NAMES, "b0", "b1"])
 def _counting(broker: MemoryLog, kind: str) -> list[ManifestCommitted]:
     """The manifests that readers of the archive heed."""
     facts = reduce(fold, said(broker, topics.ARCHIVE, ManifestCommitted), Facts())
-    return [event for event in facts.manifests if event.kind == kind]
+    return [one for one in facts.manifests if isinstance(one, ManifestCommitted) and one.kind == kind]
 
 
 def _archived(broker: MemoryLog, store: ArtifactStore, kind: str) -> Counter[str]:

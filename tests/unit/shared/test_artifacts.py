@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from everloop.artifacts import Artifact, ArtifactStore, FolderStore, MemoryStore, path_of
-from everloop.errors import FatalError, InvalidError
+from everloop.errors import FullError, InvalidError
 
 DATA = b"the weights of a model"
 DIGEST = sha256(DATA).hexdigest()
@@ -45,6 +45,22 @@ def test_what_is_not_there_is_missing(store: ArtifactStore) -> None:
     kept = store.put(DATA, "model")
     gone = sha256(b"gone").hexdigest()
     assert _refused(store, kept.uri.replace(DIGEST, gone), gone) == "missing"
+
+
+def test_what_is_removed_is_gone_and_may_be_removed_again(store: ArtifactStore) -> None:
+    kept = store.put(DATA, "archive")
+    for _ in range(2):
+        store.remove(kept.uri, "archive")
+    assert _refused(store, kept.uri) == "missing"
+
+
+@pytest.mark.parametrize("kind", ["model", "arch", "archive-2"])
+def test_nothing_of_another_kind_is_removed(store: ArtifactStore, kind: str) -> None:
+    kept = store.put(DATA, kind)
+    with pytest.raises(InvalidError) as refusal:
+        store.remove(kept.uri, "archive")
+    assert refusal.value.reason == "bad_uri"
+    assert store.fetch(kept.uri, DIGEST) == DATA
 
 
 def test_a_kind_is_a_plain_word(store: ArtifactStore) -> None:
@@ -153,6 +169,20 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_said_clearly_and_leaves_no_half_file(tmp_path: Path) -> None:
-    with pytest.raises(FatalError, match="no space left for 22 bytes"):
+    with pytest.raises(FullError, match="no space left for 22 bytes"):
         FolderStore(tmp_path / "store").put(DATA, "model")
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+def test_nothing_is_removed_elsewhere_or_through_a_link(tmp_path: Path) -> None:
+    readable, mine = FolderStore(tmp_path / "other"), FolderStore(tmp_path / "store", readable=[tmp_path / "other"])
+    kept = readable.put(DATA, "archive")
+    mine.put(DATA, "model")
+    (tmp_path / "store" / "archive").mkdir()
+    (tmp_path / "store" / "archive" / DIGEST[:2]).symlink_to(path_of(kept.uri).parent)
+    for uri in (kept.uri, f"file://{tmp_path}/store/archive", f"file://{tmp_path}/store/archive/../model/x"):
+        with pytest.raises(InvalidError):
+            mine.remove(uri, "archive")
+    with pytest.raises(OSError, match=DIGEST[:2]):
+        mine.remove(f"file://{tmp_path}/store/archive/{DIGEST[:2]}/{DIGEST}", "archive")
+    assert readable.fetch(kept.uri, DIGEST) == DATA

@@ -24,6 +24,13 @@ def a_loop(**parts: JsonValue) -> Loop:
     return Loop.from_payload(a_payload(**parts))
 
 
+def test_training_does_not_look_back_beyond_what_is_kept() -> None:
+    with pytest.raises(InvalidError, match=r"longer than archive\.keep.*raise archive\.keep"):
+        a_loop(archive={"keep": "30d"})
+    assert a_loop(archive={"keep": "90d"}).archive.keep == timedelta(days=90)
+    assert a_loop(archive={"keep": "1d"}, train={"data": {"full": True}}).archive.grace == timedelta(days=7)
+
+
 def test_everything_but_five_keys_has_a_default() -> None:
     loop = a_loop()
     assert (loop.windows.every, loop.windows.grace, loop.windows.min_rows) == (

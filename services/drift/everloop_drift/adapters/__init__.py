@@ -6,6 +6,7 @@ imports these.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from everloop.jobs import ChildJobs
@@ -21,4 +22,4 @@ __all__ = ["MergeFold", "Probe", "WindowsFold", "child_jobs"]
 def child_jobs(settings: DriftSettings) -> ChildJobs:
     """Reports as child processes of this one. They see where artifacts lie, and nothing else of our environment."""
     commands = {kind.__name__: [sys.executable, "-m", module] for kind, module in JOBS.items()}
-    return ChildJobs(commands, settings.jobs, environment={"EVERLOOP_VAR": str(settings.var.absolute())})
+    return ChildJobs(commands, settings.jobs, environment=settings.for_jobs(os.environ))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import JsonValue
 
-from everloop.artifacts import Artifact, ArtifactStore, FolderStore
+from everloop.artifacts import Artifact, ArtifactStore
 from everloop.errors import InvalidError
 from everloop.events import FileRef, ReportSpec
 from everloop.jobs import run_child
@@ -106,7 +106,7 @@ def work(data: bytes) -> dict[str, JsonValue]:
     spec = ReportSpec.model_validate_json(data)
     limit(spec.memory_mb)
     settings = DriftSettings.from_environment(os.environ)
-    return report(spec, FolderStore(settings.artifacts))
+    return report(spec, settings.open_store())
 
 
 if __name__ == "__main__":

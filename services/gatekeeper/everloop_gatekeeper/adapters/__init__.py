@@ -5,6 +5,7 @@ Importing this package costs nothing: the job loads what it needs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -41,5 +42,5 @@ def child_jobs(settings: GatekeeperSettings) -> ChildJobs:
     One thread, as where a request is scored: else the champion's latency would not be comparable with the candidate's.
     """
     commands = {kind.__name__: [sys.executable, "-m", module] for kind, module in JOBS.items()}
-    environment = {"EVERLOOP_VAR": str(settings.var.absolute()), "OMP_NUM_THREADS": "1"}
+    environment = {**settings.for_jobs(os.environ), "OMP_NUM_THREADS": "1"}
     return ChildJobs(commands, settings.jobs, environment=environment)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from everloop.artifacts import ArtifactStore, FolderStore
+from everloop.artifacts import ArtifactStore
 from everloop.dataset import feature_columns, load_rows
 from everloop.errors import InvalidError
 from everloop.events import ChampionRef, CheckSpec
@@ -205,7 +205,7 @@ def _milliseconds(scorer: Scorer, row: Columns) -> float:
 def work(data: bytes) -> dict[str, JsonValue]:
     """Measure what a specification as JSON names, with the store that the environment names."""
     settings = GatekeeperSettings.from_environment(os.environ)
-    figures = run(CheckSpec.model_validate_json(data), FolderStore(settings.artifacts))
+    figures = run(CheckSpec.model_validate_json(data), settings.open_store())
     return figures.model_dump(mode="json")
 
 

@@ -9,19 +9,24 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from everloop import topics
 from everloop.archive.files import schema_of
 from everloop.artifacts import ArtifactStore
 from everloop.buckets import partition
-from everloop.errors import InvalidError
+from everloop.errors import InvalidError, StoreError
 from everloop.events import (
     EVERY_MODEL,
+    AlertRaised,
     Event,
     HeartbeatPassed,
     HeartbeatSent,
     LoopApplied,
     ManifestCommitted,
     OutcomesJoined,
+    Severity,
+    named_id,
 )
 from everloop.facts import announced
 from everloop.ledger import Ledger, named_rows
@@ -33,7 +38,9 @@ from everloop_ingest.adapters.parquet import to_parquet
 from everloop_ingest.adapters.records import Wall, message, moment
 from everloop_ingest.domain import archiving
 from everloop_ingest.domain.archiving import LINGER_MS, Batch, Source, Taken, coverage, newest
+from everloop_ingest.domain.spacing import Space
 
+logger = structlog.get_logger()
 REMEMBERED_IDS: Final = 20_000
 """Record ids per partition, within which a repeated record is known."""
 
@@ -60,6 +67,9 @@ class ArchiveFold:
         self.metrics = metrics
         self.linger_ms = linger_ms
         self.know = know
+        self.space = Space()
+        self.tell: Callable[[str | None], None] = lambda _: None
+        """Hears what the archive waits for, and None when it waits no more."""
         self.every: dict[str, timedelta] = {}
         self.batches: dict[Source, Batch] = {}
         self.unproven: dict[Source, Batch] = {}
@@ -113,10 +123,38 @@ class ArchiveFold:
         now = self._now()
         due = [source for source, batch in self.batches.items() if batch.due(
             now, own_clock=self._own_clock(source), linger_ms=self.linger_ms)]  # fmt: skip
-        self.unproven = {source: self.batches.pop(source) for source in due}
-        return [self._write(source, batch) for source, batch in self.unproven.items()] or self.ledger.messages(
-            self._waiting()
-        )
+        return self._write_all([] if self.space.rests(now) else due) or self.ledger.messages(self._waiting())
+
+    def accepts(self) -> bool:
+        """While the store is full, so many rows wait here; the others wait in the log."""
+        return self.space.accepts(sum(batch.rows for batch in self.batches.values()) if self.space.full_since else 0)
+
+    def _write_all(self, due: Sequence[Source]) -> list[Message]:
+        """Write and announce. Where the store takes nothing the rows wait, and a person is told, once."""
+        said: list[Message] = []
+        try:
+            for source in due:
+                said.append(self._write(source, self.batches[source]))
+                self.unproven[source] = self.batches.pop(source)
+        except StoreError as error:
+            if self.space.refused(self._now()):
+                logger.error("archive_waits", message=str(error))  # noqa: TRY400 -- one line
+                self.tell("the store of the archive")
+                said.append(self._alert("archive_waits", "error", f"the archive waits, no row is lost: {error}"))
+        else:
+            if due and self.space.found():
+                self.tell(None)
+                said.append(self._alert("archive_goes_on", "info", "the archive is written again"))
+        return said
+
+    def _alert(self, name: str, severity: Severity, summary: str) -> Message:
+        """An alert of the machine's time: it is about no model."""
+        at = self.wall()
+        alert = AlertRaised(
+            id=named_id("AlertRaised", f"{name}/{at.isoformat()}"), time=at, model=EVERY_MODEL, name=name,
+            severity=severity, summary=summary,
+        )  # fmt: skip
+        return message(topics.ALERTS, partition(EVERY_MODEL, topics.ALERTS.partitions), alert, at)
 
     def committable(self, positions: Mapping[Place, int]) -> dict[Place, int]:
         """Offsets may be committed up to the first row that waits."""

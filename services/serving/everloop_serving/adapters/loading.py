@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Final
 
 import structlog
 
-from everloop.artifacts import FolderStore, path_of
-from everloop.errors import InvalidError
+from everloop.artifacts import ArtifactStore
+from everloop.errors import InvalidError, StoreError
 from everloop.events import SignedVerdict
 from everloop.models import Scorer, load
 from everloop.models.probe import probe_in_child
@@ -18,7 +20,7 @@ PROBE_S: Final = 60.0
 logger = structlog.get_logger()
 
 
-def load_proven(store: FolderStore, verdict: SignedVerdict, *, timeout_s: float = PROBE_S) -> Scorer:
+def load_proven(store: ArtifactStore, verdict: SignedVerdict, *, timeout_s: float = PROBE_S) -> Scorer:
     """Give the warm scorer of a verified verdict; takes seconds.
 
     Raises `InvalidError`: what the store, the probe and the loader raise, `shape` where the file is about other
@@ -28,16 +30,21 @@ def load_proven(store: FolderStore, verdict: SignedVerdict, *, timeout_s: float 
         return _loaded(store, verdict, timeout_s)
     except InvalidError:
         raise
+    except StoreError as error:
+        raise InvalidError("unreachable", str(error)) from error
     except OSError as error:
         raise InvalidError("unreachable", f"{verdict.artifact.uri} cannot be read ({error.strerror})") from error
     except Exception as error:  # a foreign estimator may raise anything; the process must outlive it
         raise InvalidError("unscorable", f"warming up failed: {type(error).__name__}") from error
 
 
-def _loaded(store: FolderStore, verdict: SignedVerdict, timeout_s: float) -> Scorer:
+def _loaded(store: ArtifactStore, verdict: SignedVerdict, timeout_s: float) -> Scorer:
     artifact, sample = verdict.artifact, sample_of(verdict.features)
     data = store.fetch(artifact.uri, artifact.sha256)
-    probed = probe_in_child(path_of(artifact.uri), artifact.sha256, sample, timeout_s)
+    with tempfile.TemporaryDirectory() as folder:  # the store may be elsewhere, and the child opens one file alone
+        path = Path(folder).resolve() / "model"
+        path.write_bytes(data)
+        probed = probe_in_child(path, artifact.sha256, sample, timeout_s)
     if not probed.ok:
         raise InvalidError(probed.reason, probed.message)
     scorer = load(data)
@@ -59,7 +66,7 @@ def sample_of(features: Mapping[str, str]) -> dict[str, list[object]]:
 class BackgroundLoader:
     """Loads one model at a time in a thread of its own, so that neither requests nor renewals of leases wait."""
 
-    def __init__(self, store: FolderStore, *, timeout_s: float = PROBE_S) -> None:
+    def __init__(self, store: ArtifactStore, *, timeout_s: float = PROBE_S) -> None:
         """`timeout_s`: wall seconds that a child may take."""
         self.store: Final = store
         self.timeout_s: Final = timeout_s

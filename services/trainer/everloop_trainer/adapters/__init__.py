@@ -6,10 +6,10 @@ is, `registry` shows versions in MLflow. Importing this package costs nothing: e
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 
-from everloop.artifacts import FolderStore
 from everloop.events import Event, ModelVersionCreated
 from everloop.jobs import ChildJobs
 from everloop.runtime.room import Effect
@@ -20,7 +20,7 @@ from everloop_trainer.settings import TrainerSettings
 def child_jobs(settings: TrainerSettings) -> ChildJobs:
     """Training as child processes of this one. They see where artifacts lie, and nothing else of our environment."""
     commands = {kind.__name__: [sys.executable, "-m", module] for kind, module in JOBS.items()}
-    return ChildJobs(commands, settings.jobs, environment={"EVERLOOP_VAR": str(settings.var.absolute())})
+    return ChildJobs(commands, settings.jobs, environment=settings.for_jobs(os.environ))
 
 
 def effects(settings: TrainerSettings) -> Mapping[type[Event], Effect]:
@@ -28,4 +28,4 @@ def effects(settings: TrainerSettings) -> Mapping[type[Event], Effect]:
     from everloop.registry import connect  # noqa: PLC0415 - the child, which imports this package as well, asks nobody
     from everloop_trainer.adapters.registry import Registry  # noqa: PLC0415 - as above
 
-    return {ModelVersionCreated: Registry(connect(settings.mlflow), FolderStore(settings.artifacts))}
+    return {ModelVersionCreated: Registry(connect(settings.mlflow), settings.open_store())}

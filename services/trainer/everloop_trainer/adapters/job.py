@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from everloop.artifacts import ArtifactStore, FolderStore
+from everloop.artifacts import ArtifactStore
 from everloop.dataset import feature_columns, load_rows
 from everloop.errors import InvalidError
 from everloop.events import FileRef, Segmenting, Snapshot, TrainingSpec
@@ -235,7 +235,7 @@ def _measure(scorer: Scorer, held: Rows) -> tuple[NDArray[np.float64], dict[str,
 def work(data: bytes) -> dict[str, JsonValue]:
     """Train from a specification as JSON, with the store that the environment names."""
     settings = TrainerSettings.from_environment(os.environ)
-    return train(TrainingSpec.model_validate_json(data), FolderStore(settings.artifacts))
+    return train(TrainingSpec.model_validate_json(data), settings.open_store())
 
 
 if __name__ == "__main__":

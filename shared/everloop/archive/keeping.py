@@ -1,0 +1,30 @@
+"""Which files of one model count, in the order of the log: what each event of `archive` makes of them. Pure.
+
+A merged file takes the place of those that it replaces, and these stood side by side. So the rows of all files, read
+one after the other, stay in the same order, and a reader for whom the first of two counts finds the same one.
+"""
+
+from __future__ import annotations
+
+from everloop.events import FilesExpired, FilesMerged, ManifestCommitted
+
+File = ManifestCommitted | FilesMerged
+Files = tuple[File, ...]
+
+
+def replaced(files: Files, said: FilesMerged) -> Files:
+    """The files with a merged one in the place of its parts; as they were where the merge is void."""
+    wanted = [part.id for part in said.replaces]
+    places = [at for at, file in enumerate(files) if file.kind == said.kind]
+    starts = [at for at, place in enumerate(places) if wanted and files[place].id == wanted[0]]
+    run = places[starts[0] : starts[0] + len(wanted)] if starts else []
+    if not run or [files[place].id for place in run] != wanted:
+        return files
+    gone = frozenset(run)
+    return tuple(said if at == run[0] else file for at, file in enumerate(files) if at == run[0] or at not in gone)
+
+
+def without(files: Files, said: FilesExpired) -> Files:
+    """The files that are left."""
+    gone = frozenset(said.files)
+    return tuple(file for file in files if file.id not in gone)
