@@ -722,12 +722,20 @@ class FileRef(Value):
 
 
 class Snapshot(Value):
-    """Training data, reproducible by construction: a time range `[start, end)` in ms over files of the archive."""
+    """Training data, reproducible by construction: a time range `[start, end)` in ms over files of the archive.
+
+    Of them the newest `rows`, all when null; labels as they were known at `as_of` (ms), the newest ones when null.
+    `id` is the digest of the question and of the files' digests, `content` that of the rows, once they were read.
+    """
 
     start: Millis
     end: Millis
     strategy: str
     half_life_ms: int | None = None
+    rows: int | None = None
+    as_of: Millis | None = None
+    id: str | None = None
+    content: str | None = None
     predictions: tuple[FileRef, ...]
     outcomes: tuple[FileRef, ...]
 

@@ -9,10 +9,13 @@ from typing import Final
 from everloop.events import Segmenting, Snapshot, TrainingSpec, Watch
 from everloop.facts import Facts
 from everloop.loop import Loop
+from everloop.snapshots import identified
 from everloop_trainer.domain.state import UNPAID, State, Turn
 
 SINCE_UNKNOWN: Final = timedelta(days=90)
 """What `since: change` learns from while no change is known."""
+SPARE: Final = 2
+"""The newest rows are looked for among so many times as many labels: some are corrections, or of no prediction."""
 MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -95,7 +98,7 @@ def snapshot(turn: Turn, loop: Loop, facts: Facts, change: int | None) -> Snapsh
     slice_ms = loop.windows.every // MILLISECOND
     end = (facts.newest("outcomes") or 0) + slice_ms
     oldest = facts.oldest("outcomes") or 0
-    strategy, start, half_life = loop.train.data.strategy, oldest, None
+    strategy, start, half_life, rows = loop.train.data.strategy, oldest, None, None
     span = loop.train.data.span or SINCE_UNKNOWN
     if turn.wanted.cause == "bootstrap":
         strategy = "full"
@@ -103,10 +106,14 @@ def snapshot(turn: Turn, loop: Loop, facts: Facts, change: int | None) -> Snapsh
         start = change
     elif strategy in {"since", "rolling"}:
         strategy, start = "rolling", max(oldest, end - span // MILLISECOND)
+    elif strategy == "rolling_rows":
+        rows = loop.train.data.rolling_rows or 0
+        start = facts.reach("outcomes", SPARE * rows)
     elif strategy == "weighted":
         half_life = span // MILLISECOND
     touched = max(0, start - slice_ms + 1)  # a slice that begins before the start may reach into the range
-    return Snapshot(
-        start=start, end=end, strategy=strategy, half_life_ms=half_life,
+    cut = Snapshot(
+        start=start, end=end, strategy=strategy, half_life_ms=half_life, rows=rows,
         predictions=facts.files("predictions", touched, end), outcomes=facts.files("outcomes", touched, end),
     )  # fmt: skip
+    return identified(loop.model, cut)
