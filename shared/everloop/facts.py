@@ -66,10 +66,13 @@ class Facts:
         hit.sort(key=lambda m: (m.topic, m.partition, m.first_offset))
         return tuple(e.FileRef(uri=m.uri, sha256=m.sha256) for m in hit)
 
-    def reach(self, kind: str, rows: int) -> int:
-        """Begin (ms) of the newest slice from which on there are so many rows of this kind; the oldest where not."""
+    def reach(self, kind: str, rows: int, end: int) -> int:
+        """Begin (ms) of the newest slice from which on there are so many rows of this kind; the oldest where not.
+
+        Slices that begin at `end` or later do not count.
+        """
         found = Counter[int]()
-        for covered in (c for m in self.manifests if m.kind == kind for c in m.coverage):
+        for covered in (c for m in self.manifests if m.kind == kind for c in m.coverage if c.start < end):
             found[covered.start] += covered.rows
         begins = sorted(found, reverse=True)
         totals = accumulate(found[start] for start in begins)

@@ -31,6 +31,7 @@ def test_files_are_in_the_order_of_their_rows_not_of_their_manifests() -> None:
 
 def test_how_far_back_so_many_rows_reach() -> None:
     facts = Facts(manifests=(a_manifest("outcomes", {0: 10, 20: 5}), a_manifest("outcomes", {10: 3, 20: 1})))
-    reached = {rows: facts.reach("outcomes", rows) for rows in (1, 6, 7, 9, 10, 19, 20)}
+    reached = {rows: facts.reach("outcomes", rows, 21) for rows in (1, 6, 7, 9, 10, 19, 20)}
     assert reached == {1: 20, 6: 20, 7: 10, 9: 10, 10: 0, 19: 0, 20: 0}
-    assert Facts().reach("outcomes", 1) == 0
+    assert facts.reach("outcomes", 1, 20) == 10
+    assert Facts().reach("outcomes", 1, 21) == 0
