@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from everloop.errors import FatalError, InvalidError
 from everloop.events import Snapshot
-from everloop.matrix.ports import FEATURE, OUTCOME, PREDICTION, Fetch, Matrix
+from everloop.matrix.choosing import choose, quoted
+from everloop.matrix.ports import FEATURE, LABEL, OUTCOME, PREDICTION, WEIGHT, Fetch, Matrix
 from everloop.matrix.staging import Staged, stage
 from everloop.matrix.writing import write
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MEMORY_MB: Final = 512
 """What DuckDB may hold; what is more goes to disk. A sort of few rows needs as much once more for the result."""
 BATCH_ROWS: Final = 8_192
+SQL_TYPES: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
+ROWS: Final = 8_192
 SQL_TYPES: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
 LABELS: Final = """
 CREATE TEMP TABLE labels AS
@@ -41,7 +44,7 @@ SELECT place, label, labelled_at FROM (
 ORDER BY time DESC, prediction_id DESC LIMIT $rows
 """
 ROWS: Final = """
-SELECT {columns}, label, labelled_at FROM read_parquet($files, union_by_name = true) AS p
+SELECT {columns} FROM read_parquet($files, union_by_name = true) AS p
 JOIN chosen ON (p.file_index::BIGINT << 32) + p.file_row_number = place
 ORDER BY time, prediction_id
 """
@@ -62,8 +65,10 @@ class LocalBuilder:
 
         Of a prediction that stands twice the first in file order counts. Of labels the last `labelled_at` counts, of
         two at once the last in file order; with `as_of` only those with `labelled_at <= as_of` are known, and only
-        predictions from before it. With `rows` only so many are left, the newest. Columns: `PREDICTION`, the features
-        that have a value in order of name, `LABEL`.
+        predictions from before it. Of those that `where` and `golden` leave the newest `rows`, or with a `tail` all of
+        the newest and a sample of the others, each with its weight: the number of rows that it stands for.
+
+        Columns: `PREDICTION`, the features that have a value in order of name, `LABEL`, with a tail `WEIGHT`.
 
         Raises `InvalidError`: `malformed` for a file that is no such Parquet file, and whatever `fetch` raises.
         `FatalError`: the disk is full.
@@ -72,8 +77,9 @@ class LocalBuilder:
             predictions = stage(snapshot.predictions, fetch, Path(folder, "predictions"), PREDICTION)
             outcomes = stage(snapshot.outcomes, fetch, Path(folder, "outcomes"), OUTCOME)
             with self._database(Path(folder)) as database:
-                _choose(database, snapshot, predictions, outcomes)
-                return write(_read(database, predictions), path)
+                choose(database, snapshot, predictions, outcomes)
+                last = LABEL if snapshot.tail is None else (*LABEL, WEIGHT)
+                return write(_read(database, predictions, last), path)
 
     @contextmanager
     def _database(self, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -98,31 +104,15 @@ class LocalBuilder:
             connection.close()
 
 
-def _choose(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, predictions: Staged, outcomes: Staged) -> None:
-    """Make the table `chosen`: where the rows stand, and their labels."""
-    end = snapshot.end if snapshot.as_of is None else min(snapshot.end, snapshot.as_of + 1)
-    database.execute(LABELS, {"files": _texts(outcomes), "as_of": snapshot.as_of})
-    asked = {"files": _texts(predictions), "start": snapshot.start, "end": end, "rows": snapshot.rows}
-    database.execute(CHOSEN, asked)
-
-
-def _read(database: duckdb.DuckDBPyConnection, predictions: Staged) -> pa.RecordBatchReader:
-    """The rows in their order; what a file does not have is missing."""
+def _read(database: duckdb.DuckDBPyConnection, predictions: Staged, last: Iterable[str]) -> pa.RecordBatchReader:
+    """The rows in their order; what a file does not have is missing. `last` are columns of what was chosen."""
     known = predictions.names
     plain = [_column(name, known.get(name), kind) for name, kind in PREDICTION.items()]
     features = [_column(name, known[name]) for name in sorted(known) if name.startswith(FEATURE)]
-    query = ROWS.format(columns=", ".join([*plain, *features]))
-    return database.sql(query, params={"files": _texts(predictions)}).to_arrow_reader(BATCH_ROWS)
+    query = ROWS.format(columns=", ".join([*plain, *features, *last]))
+    return database.sql(query, params={"files": predictions.texts}).to_arrow_reader(BATCH_ROWS)
 
 
 def _column(name: str, found: str | None, kind: str | None = None) -> str:
-    value = "NULL" if found is None else f"p.{_quoted(found)}"
-    return f"{value if kind is None else f'CAST({value} AS {SQL_TYPES[kind]})'} AS {_quoted(name)}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _texts(staged: Staged) -> list[str]:
-    return [str(path) for path in staged.paths]
+    value = "NULL" if found is None else f"p.{quoted(found)}"
+    return f"{value if kind is None else f'CAST({value} AS {SQL_TYPES[kind]})'} AS {quoted(name)}"

@@ -23,6 +23,8 @@ OUTCOME: Final = {"prediction_id": "string", "label": "double", "labelled_at": "
 """Columns of an outcomes file that are read."""
 LABEL: Final = ("label", "labelled_at")
 """The last columns of a matrix."""
+WEIGHT: Final = "weight"
+"""Behind them where the rows weigh differently."""
 REQUIRED: Final = frozenset({"prediction_id", "time", "label", "labelled_at"})
 
 

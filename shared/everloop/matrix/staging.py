@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 
 
 class Staged(NamedTuple):
-    """Paths in the order of the files, and how a column is called there, by its name in the archive."""
+    """Paths in the order of the files; how a column is called there and of which type it is, by its name."""
 
     paths: tuple[Path, ...]
     names: Mapping[str, str]
+    kinds: Mapping[str, str]
+
+    @property
+    def texts(self) -> list[str]:
+        """The paths as texts."""
+        return [str(path) for path in self.paths]
 
 
 def stage(files: Sequence[FileRef], fetch: Fetch, folder: Path, needed: Mapping[str, str]) -> Staged:
@@ -41,7 +47,7 @@ def stage(files: Sequence[FileRef], fetch: Fetch, folder: Path, needed: Mapping[
     for path, schema in zip(paths, schemas, strict=True):
         if any(field.type != kinds[field.name] or field.name != names[field.name] for field in schema):
             pq.write_table(_aligned(pq.read_table(path), kinds, names), path)
-    return Staged(tuple(paths), names)
+    return Staged(tuple(paths), names, {name: str(kind) for name, kind in kinds.items()})
 
 
 def _nothing(needed: Mapping[str, str]) -> pa.Table:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from everloop.artifacts import MemoryStore
-from everloop.events import FileRef, Snapshot
+from everloop.events import FileRef, Snapshot, Tail
 from everloop.matrix import Fetch, Matrix
-from everloop.matrix.ports import FEATURE, LABEL, OUTCOME, PREDICTION
+from everloop.matrix.ports import FEATURE, LABEL, OUTCOME, PREDICTION, WEIGHT
 from everloop.matrix.writing import write
 
 
@@ -64,16 +66,57 @@ class PandasBuilder:
     def build(self, snapshot: Snapshot, fetch: Fetch, path: Path) -> Matrix:
         predictions = _read(snapshot.predictions, fetch, PREDICTION)
         end = snapshot.end if snapshot.as_of is None else min(snapshot.end, snapshot.as_of + 1)
-        predictions = predictions[(predictions["time"] >= snapshot.start) & (predictions["time"] < end)]
+        since = snapshot.start if snapshot.known_since is None else snapshot.known_since
+        predictions = predictions[(predictions["time"] >= since) & (predictions["time"] < end)]
         predictions = predictions.drop_duplicates("prediction_id", keep="first")
+        predictions = predictions[predictions["time"] >= snapshot.start]
         outcomes = _read(snapshot.outcomes, fetch, OUTCOME)[list(OUTCOME)]
         if snapshot.as_of is not None:
             outcomes = outcomes[outcomes["labelled_at"] <= snapshot.as_of]
         outcomes = outcomes.sort_values("labelled_at", kind="stable").drop_duplicates("prediction_id", keep="last")
         rows = predictions.merge(outcomes, on="prediction_id", how="inner", validate="one_to_one")
         rows = rows.sort_values(["time", "prediction_id"], kind="stable", ignore_index=True)
-        rows = rows if snapshot.rows is None else rows.tail(snapshot.rows)
+        rows = rows[np.array([_asked_for(row, snapshot) for row in rows.to_dict("records")], dtype=bool)]
+        if snapshot.tail is not None:
+            rows = _sampled(rows, snapshot.tail)
+        elif snapshot.rows is not None:
+            rows = rows.tail(snapshot.rows)
         return write(_as_matrix(rows).to_reader(), path)
+
+
+def draw(salt: object, text: object) -> float:
+    """A number from 0 to below 1."""
+    return int(sha256(f"{salt}:{text}".encode()).hexdigest()[:13], 16) / 16**13
+
+
+def _asked_for(row: Mapping[Hashable, object], snapshot: Snapshot) -> bool:
+    asked = all(row.get(FEATURE + name) in values for name, values in snapshot.where.items())
+    golden = snapshot.golden
+    if golden is None or not asked:
+        return asked
+    if golden.share is not None:
+        entity = row["prediction_id"] if pd.isna(row["entity_id"]) else row["entity_id"]
+        inside = draw("golden", entity) < golden.share
+    else:
+        inside = golden.start <= row["time"] < golden.end  # type: ignore[operator]  # a Golden has both
+    return inside == golden.inside
+
+
+def _sampled(rows: pd.DataFrame, tail: Tail) -> pd.DataFrame:
+    rows = rows.assign(weight=1.0)
+    older, recent = rows[rows["time"] < tail.before], rows[rows["time"] >= tail.before]
+    name = "label" if tail.by == "label" else f"{FEATURE}{tail.by}"
+    strata = older[name].where(older[name].notna(), None).astype(object) if tail.by else pd.Series("", older.index)
+    groups = [older[strata.isna()], *(older[strata == one] for one in strata.dropna().unique())]
+    groups = [group for group in groups if len(group)]
+    room = max(1, tail.rows // max(1, len(groups)))
+    drawn = [
+        group.loc[sorted(group.index, key=lambda at: draw(tail.seed, rows["prediction_id"][at]))[:room]].assign(
+            weight=max(1.0, len(group) / room)
+        )
+        for group in groups
+    ]
+    return pd.concat([*drawn, recent]).sort_index(kind="stable")
 
 
 def _read(files: Sequence[FileRef], fetch: Fetch, needed: Mapping[str, str]) -> pd.DataFrame:
@@ -100,7 +143,8 @@ def _alike(tables: Sequence[pa.Table]) -> list[pa.Table]:
 
 def _as_matrix(rows: pd.DataFrame) -> pa.Table:
     features = sorted(name for name in rows.columns if name.startswith(FEATURE))
-    columns = {name: pa.array(rows[name], type=_type(rows, name)) for name in [*PREDICTION, *features, *LABEL]}
+    names = [*PREDICTION, *features, *LABEL, *([WEIGHT] if WEIGHT in rows else [])]
+    columns = {name: pa.array(rows[name], type=_type(rows, name)) for name in names}
     return pa.table(columns)
 
 

@@ -92,6 +92,107 @@ def test_a_feature_of_which_no_row_has_a_value_is_none(builder: MatrixBuilder, t
     assert pq.read_schema(matrix.path).names[-3:] == ["f.amount", "label", "labelled_at"]
 
 
+@builders
+def test_only_rows_with_one_of_the_values_are_there(builder: MatrixBuilder, tmp_path: Path) -> None:
+    archive = Archive()
+    archive.predictions(
+        ["a", "b", "c", "d"], [1, 2, 3, 4], country=["CH", "DE", "FR", None], level=[1.0, 1.0, 1.0, 1.0]
+    )
+    archive.predictions(["e"], [5], level=[2.0])
+    archive.labels(list("abcde"), [0.0] * 5, [9] * 5)
+
+    def found(**where: object) -> list[object]:
+        snapshot = archive.snapshot(where=where)
+        return [row["prediction_id"] for row in rows(builder.build(snapshot, archive.fetch, tmp_path / "m"))]
+
+    assert found(country=["CH", "DE"]) == ["a", "b"]
+    assert found(country=["CH", "DE", 7], level=[1, "CH"]) == ["a", "b"]
+    assert found(level=[2.0]) == ["e"]
+    assert found(country=["no' OR TRUE --"]) == found(nothing=["CH"]) == found(level=["1"]) == []
+
+
+@builders
+def test_a_golden_row_is_on_one_side_only(builder: MatrixBuilder, tmp_path: Path) -> None:
+    archive = Archive()
+    ids = [f"id-{place}" for place in range(60)]
+    entities = [None if place < 20 else f"card-{place % 10}" for place in range(60)]
+    columns = {"prediction_id": ids, "time": list(range(60)), "entity_id": entities}
+    archive.add("predictions", pa.table(columns))
+    archive.labels(ids, [1.0] * 60, [90] * 60)
+
+    def found(golden: dict[str, object]) -> dict[object, object]:
+        matrix = builder.build(archive.snapshot(golden=golden), archive.fetch, tmp_path / "m")
+        return {row["prediction_id"]: row["entity_id"] for row in rows(matrix)}
+
+    for golden in ({"share": 0.4}, {"start": 10, "end": 30}):
+        learned, kept = found(golden), found(golden | {"inside": True})
+        assert len(learned) + len(kept) == 60
+        assert min(len(learned), len(kept)) > 5
+        assert not learned.keys() & kept.keys()
+    learned, kept = found({"share": 0.4}), found({"share": 0.4, "inside": True})
+    assert not set(filter(None, learned.values())) & set(filter(None, kept.values()))
+
+
+@builders
+def test_a_golden_entity_is_golden_for_ever(builder: MatrixBuilder, tmp_path: Path) -> None:
+    archive = Archive()
+    kept: set[object] = set()
+    for batch in range(3):
+        ids = [f"{batch}-{place}" for place in range(20)]
+        columns = {"prediction_id": ids, "time": [batch] * 20, "entity_id": [f"card-{place}" for place in range(20)]}
+        archive.add("predictions", pa.table(columns))
+        archive.labels(ids, [1.0] * 20, [90] * 20)
+        snapshot = archive.snapshot(golden={"share": 0.3, "inside": True})
+        found = {row["entity_id"] for row in rows(builder.build(snapshot, archive.fetch, tmp_path / "m"))}
+        assert found == (kept or found)
+        kept = found
+    assert 0 < len(kept) < 20
+
+
+@builders
+def test_what_was_in_the_training_rows_is_not_in_the_rows_after_them(builder: MatrixBuilder, tmp_path: Path) -> None:
+    archive = Archive()
+    archive.predictions(["a", "b"], [10, 20])
+    archive.predictions(["a", "c"], [60, 60])
+    archive.labels(["a", "b", "c"], [0.0, 1.0, 1.0], [70] * 3)
+    held = builder.build(archive.snapshot(50, known_since=0), archive.fetch, tmp_path / "m")
+    assert [row["prediction_id"] for row in rows(held)] == ["c"]
+
+
+@builders
+def test_older_rows_are_sampled_and_stand_for_all(builder: MatrixBuilder, tmp_path: Path) -> None:
+    archive = Archive()
+    ids = [f"{place:03}" for place in range(300)]
+    labels = [float(place % 10 == 0) for place in range(300)]
+    archive.predictions(ids, [place // 4 for place in range(300)])
+    archive.labels(ids, labels, [90] * 300)
+
+    def found(seed: int) -> list[dict[str, object]]:
+        tail = {"before": 50, "rows": 30, "by": "label", "seed": seed}
+        return rows(builder.build(archive.snapshot(tail=tail), archive.fetch, tmp_path / "m"))
+
+    older = [row for row in found(7) if row["time"] < 50]  # type: ignore[operator]
+    assert [row["weight"] for row in found(7) if row["time"] >= 50] == [1.0] * 100  # type: ignore[operator]
+    for label, size in ((0.0, 180), (1.0, 20)):
+        weights = [row["weight"] for row in older if row["label"] == label]
+        assert weights == [size / 15] * 15
+    assert {row["prediction_id"] for row in found(7)} != {row["prediction_id"] for row in found(8)}
+
+
+@builders
+def test_more_rows_beside_a_sample_do_not_change_who_is_drawn_first(builder: MatrixBuilder, tmp_path: Path) -> None:
+    archive = Archive()
+    ids = [f"{place:03}" for place in range(100)]
+    archive.predictions(ids, [1] * 100)
+    archive.labels(ids, [1.0] * 100, [90] * 100)
+
+    def found(most: int) -> set[object]:
+        snapshot = archive.snapshot(tail={"before": 50, "rows": most})
+        return {row["prediction_id"] for row in rows(builder.build(snapshot, archive.fetch, tmp_path / "m"))}
+
+    assert found(10) < found(40) < found(1000) == set(ids)
+
+
 def test_names_are_no_query(tmp_path: Path) -> None:
     archive, named = Archive(), {'x" FROM nowhere; --': ["1"], "it's": ["x"]}
     archive.predictions(["a"], [1], **named)
@@ -149,18 +250,32 @@ DRAWN = st.builds(
     st.lists(st.lists(st.tuples(IDS, TIMES, NUMBERS, TEXTS), max_size=8), max_size=4),
     st.lists(st.lists(st.tuples(IDS, st.sampled_from([0.0, 1.0, 2.5]), TIMES), max_size=8), max_size=3),
 )
+TAILS = st.fixed_dictionaries(
+    {"before": TIMES, "rows": st.integers(1, 4)},
+    optional={"by": st.sampled_from(["label", "n", "t", "nothing"]), "seed": TIMES},
+)
+GOLDEN = st.fixed_dictionaries({"share": st.sampled_from([0.2, 0.6]), "inside": st.booleans()}) | st.fixed_dictionaries(
+    {"start": TIMES, "end": TIMES, "inside": st.booleans()}
+)
+WHERE = st.dictionaries(
+    st.sampled_from(["n", "t"]), st.lists(st.sampled_from([7.0, 0.1, "7", "de"]), max_size=3), max_size=2
+)
+ASKED = st.fixed_dictionaries(
+    {"start": st.integers(0, 8), "end": st.integers(6, 21)},
+    optional={
+        "as_of": TIMES, "rows": st.integers(0, 5), "tail": TAILS, "golden": GOLDEN, "where": WHERE,
+        "known_since": st.integers(0, 8),
+    },
+)  # fmt: skip
 
 
 @settings(max_examples=40, deadline=None)
-@given(drawn=DRAWN, bounds=st.tuples(TIMES, TIMES), as_of=st.none() | TIMES, rows=st.none() | st.integers(0, 5))
-def test_both_builders_agree_before_and_after_compaction(
-    drawn: Drawn, bounds: tuple[int, int], as_of: int | None, rows: int | None
-) -> None:
+@given(drawn=DRAWN, asked=ASKED)
+def test_both_builders_agree_before_and_after_compaction(drawn: Drawn, asked: dict[str, object]) -> None:
     archive = drawn.archive()
-    start, end = min(bounds), max(bounds)
     with TemporaryDirectory() as folder:
         built = [
-            builder.build(one.snapshot(start, end, as_of=as_of, rows=rows), one.fetch, Path(folder, f"{number}"))
+            builder.build(one.snapshot(**asked), one.fetch, Path(folder, f"{number}"))
             for number, (builder, one) in enumerate(
                 (builder, one) for builder in BUILDERS for one in (archive, archive.compacted())
             )
