@@ -769,13 +769,52 @@ class FileRef(Value):
     sha256: str
 
 
+class Tail(Value):
+    """Of the rows with `time < before` (ms) a sample of at most `rows`, as many of each value of `by` if it is named.
+
+    The draw is by hash of `seed` and id; a row that is drawn weighs as much as all that it stands for.
+    """
+
+    before: Millis
+    rows: int
+    by: str | None = None
+    seed: int = 0
+
+
+class Golden(Value):
+    """Rows that no model ever learns from: those of `[start, end)` (ms), or this `share` of all entities by hash.
+
+    `inside`: these rows alone, instead of all others.
+    """
+
+    start: Millis | None = None
+    end: Millis | None = None
+    share: float | None = None
+    inside: bool = False
+
+
 class Snapshot(Value):
-    """Training data, reproducible by construction: a time range `[start, end)` in ms over files of the archive."""
+    """Training data, reproducible by construction: a time range `[start, end)` in ms over files of the archive.
+
+    Of them those with one of the values of `where` in each of its features, and not of the `golden` set; then the
+    newest `rows`, or all of the newest and a sample of the `tail`. Labels are as known at `as_of` (ms), the newest ones
+    when null. A prediction whose id was there before, from `known_since` (ms) on, is not there again.
+
+    `id` is the digest of the question and of the files' digests, `content` that of the rows, once they were read.
+    """
 
     start: Millis
     end: Millis
     strategy: str
     half_life_ms: int | None = None
+    rows: int | None = None
+    as_of: Millis | None = None
+    known_since: Millis | None = None
+    where: Mapping[str, tuple[str | float, ...]] = {}
+    tail: Tail | None = None
+    golden: Golden | None = None
+    id: str | None = None
+    content: str | None = None
     predictions: tuple[FileRef, ...]
     outcomes: tuple[FileRef, ...]
 
@@ -816,6 +855,7 @@ class TrainingSpec(Value):
     timeout_s: float
     segments: Segmenting | None = None
     watch: Watch | None = None
+    holdout_by: Literal["entity"] | None = None
 
 
 class TurnOpened(Event):
