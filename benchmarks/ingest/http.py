@@ -1,4 +1,4 @@
-"""`ingest.http_single`, `ingest.http_batch`: rows over HTTP, acknowledged by a real Kafka, per CPU-second of the door."""
+"""`ingest.http_single`, `ingest.http_batch`: rows over HTTP, acknowledged by Kafka, per CPU-second of the door."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Client(asyncio.Protocol):
         self.ended: Final = ended
         self.seen: Final = seen
         self.came = b""
-        self.transport: asyncio.WriteTransport | None = None
+        self.transport: asyncio.WriteTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -60,7 +60,6 @@ class Client(asyncio.Protocol):
             return
         self.came = b""
         self.seen[0] += 1
-        assert self.transport is not None
         self.transport.write(next(self.requests))
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,4 +1,7 @@
-"""The app of every service with a route that answers 202 and does nothing: `python -m benchmarks.ingest.nothing PORT`."""
+"""The app of every service, with a route that answers 202 and does nothing: `python -m benchmarks.ingest.nothing N`.
+
+N is the port.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,9 @@ MARK: Final = b"@@@@@@@@@@@@"
 """Stands for the number of a request, which makes the ids of its rows its own."""
 MODEL: Final = "bench-0000"
 TEMPLATES: Final = 20
-HEAD: Final = "POST /v1/predictions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+HEAD: Final = (
+    "POST /v1/predictions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+)
 
 
 def templates(rows: int) -> Sequence[bytes]:

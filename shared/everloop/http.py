@@ -11,7 +11,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
 
@@ -108,6 +109,17 @@ def service_app(
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
     return app
+
+
+def at_end(app: FastAPI, close: Callable[[], Awaitable[None]]) -> None:
+    """Wait for `close` once the server has answered its last request."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await close()
+
+    app.router.lifespan_context = lifespan
 
 
 async def read_json(request: Request, shape: TypeAdapter[T]) -> T:
