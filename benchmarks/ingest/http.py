@@ -38,7 +38,7 @@ def single(size: Size, say: Say) -> Measured:
     """Requests of one row per CPU-second of the door, and of an app that does nothing."""
 
     def once(number: int) -> Mapping[Side, Usage]:
-        return in_turn(number, lambda side: _run(side, 1, size.of(60_000, 3_000)))
+        return in_turn(number, lambda side: _run(side, 1, size.of(20_000, 1_000)))
 
     return compared(repeats(size.of(3, 1), once, say), "requests")
 
@@ -46,7 +46,7 @@ def single(size: Size, say: Say) -> Measured:
 def batch(size: Size, say: Say) -> Measured:
     """Rows per CPU-second of the door, 500 in each request."""
     rows = 500
-    runs = repeats(size.of(3, 1), lambda _: _run("ours", rows, size.of(4_000, 100)), say)
+    runs = repeats(size.of(3, 1), lambda _: _run("ours", rows, size.of(1_000, 100)), say)
     return Measured(
         ours=tuple(rows * one.per_cpu_s for one in runs),
         also={

@@ -14,6 +14,8 @@ from everloop.errors import FatalError
 from everloop.runtime.log import Log, Message
 
 LARGEST: Final = 8 * 1024 * 1024
+BATCH: Final = 1024 * 1024
+"""Bytes of one partition that are written together; a larger record goes alone."""
 GIVEN_UP_MS: Final = 30_000
 """What the broker has not acknowledged by then is given up."""
 
@@ -59,14 +61,15 @@ class KafkaWriter:
         try:
             producer = self._producer or await self._connected()
             sent = [
-                await producer.send(m.place.topic, m.value, m.key, m.place.partition, headers=m.headers)
+                await producer.send(m.place.topic, m.value, m.key, m.place.partition, headers=list(m.headers))
                 for m in messages
             ]
             told = await asyncio.gather(*sent, return_exceptions=True)
-            for failed in filter(None, (one if isinstance(one, BaseException) else None for one in told)):
-                raise failed
         except KafkaError as error:
             raise FatalError(f"a record was not acknowledged: {type(error).__name__}") from error
+        failed = [one for one in told if isinstance(one, BaseException)]
+        if failed:
+            raise FatalError(f"a record was not acknowledged: {type(failed[0]).__name__}") from failed[0]
 
     async def close(self) -> None:
         """Write what is under way, and disconnect."""
@@ -76,7 +79,7 @@ class KafkaWriter:
     async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._address, client_id=self._client_id, acks="all", max_request_size=LARGEST,
-            request_timeout_ms=GIVEN_UP_MS,
+            max_batch_size=BATCH, request_timeout_ms=GIVEN_UP_MS,
         )  # fmt: skip
         try:
             await producer.start()

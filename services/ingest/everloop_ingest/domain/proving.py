@@ -74,8 +74,7 @@ def row(body: Mapping[str, Any], *, clean: bool, binary: bool) -> Data:
     data = _about(body)
     data["prediction_id"] = [_named(name)]
     data["times"] = _times([body["time"]], 1)
-    data["features"] = {key: [_cell(value, clean=clean)] for key, value in features.items()}
-    _feature_names(features, clean=clean)
+    data["features"] = _cells(features, clean=clean)
     if (entity := get("entity_id")) is not None:
         data["entity_id"] = _texts([entity], 1, clean=clean)
     for number in ("score", "label", "latency_ms"):
@@ -90,6 +89,7 @@ def labels(body: Mapping[str, Any], *, binary: bool) -> Data:
     """The data of the record of these columns of labels. Raises as `columns`."""
     if body.keys() != _LABELS:
         raise DoubtError
+    _named(body["model"])
     rows = _rows(body["prediction_id"])
     found = _numbers(body["label"], rows, _NUMBERS)
     _classes(found, binary=binary)
@@ -190,6 +190,20 @@ def _feature_names(names: Collection[str], *, clean: bool) -> None:
             raise DoubtError
 
 
+def _cells(features: Mapping[str, Any], *, clean: bool) -> Mapping[str, list[Any]]:
+    """Columns of one row. All its texts are looked at together."""
+    kinds = {*map(type, features.values())}
+    if not kinds <= _CELLS:
+        raise DoubtError
+    texts = [value for value in features.values() if type(value) is str]
+    if texts:
+        _printable(texts, LONGEST_TEXT, clean=clean)
+    _feature_names(features, clean=clean)
+    if int in kinds:
+        return {name: [float(value) if type(value) is int else value] for name, value in features.items()}
+    return {name: [value] for name, value in features.items()}
+
+
 def _feature(column: Any, rows: int, *, clean: bool) -> list[Any]:  # noqa: ANN401 -- as above
     kinds = _kinds(column, rows)
     if kinds == _FLOAT:
@@ -201,19 +215,9 @@ def _feature(column: Any, rows: int, *, clean: bool) -> list[Any]:  # noqa: ANN4
         return [*map(float, column)]
     if not kinds <= _CELLS:
         raise DoubtError
-    return [_cell(value, clean=clean) for value in column]
-
-
-def _cell(value: Any, *, clean: bool) -> float | str | bool | None:  # noqa: ANN401 -- as above
-    kind = type(value)
-    if kind is float or kind is bool or value is None:
-        return value  # type: ignore[no-any-return]  # one of the three
-    if kind is int:
-        return float(value)
-    if kind is not str:
-        raise DoubtError
-    _printable((value,), LONGEST_TEXT, clean=clean)
-    return value  # type: ignore[no-any-return]  # a text
+    if str in kinds:
+        _printable([value for value in column if type(value) is str], LONGEST_TEXT, clean=clean)
+    return [float(value) if type(value) is int else value for value in column]
 
 
 def _texts(column: Any, rows: int, *, clean: bool) -> list[str]:  # noqa: ANN401 -- as above
