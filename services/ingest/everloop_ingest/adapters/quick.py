@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
+from everloop import keys
 from everloop.events import LabelsLogged, PredictionsLogged, named_id
 from everloop_ingest.adapters.bodies import Body, is_one_row
 from everloop_ingest.adapters.records import Told
 from everloop_ingest.domain import proving
 from everloop_ingest.domain.reading import Stamp
 
-_KEY: Final = re.compile(rb'"[ \t\r\n]*:')
 ODD: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError)
 """What odd data may bring about in the tests. (Pydantic's and orjson's errors are `ValueError`s.)"""
 
@@ -37,18 +36,9 @@ def parse(raw: bytes) -> Parsed | None:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
-    if type(body) is not dict or not _has_keys_once(body, raw):
+    if type(body) is not dict or not keys.are_once(raw, keys.count(body)):
         return None
     return Parsed(body, clean=raw.isascii() and b"\\" not in raw and b"\x7f" not in raw)
-
-
-def _has_keys_once(body: Mapping[str, Any], raw: bytes) -> bool:
-    """Whether no object of it can have had a key twice: of two, the parser keeps the last.
-
-    Each key in the bytes is followed by a colon, and texts may have colons besides: there are at least as many as keys.
-    """
-    keys = len(body) + sum(len(part) for part in (body.get("features"), body.get("shadow")) if type(part) is dict)
-    return raw.count(b":") == keys or len(_KEY.findall(raw)) == keys
 
 
 def predictions(parsed: Parsed, stamp: Stamp) -> Told | None:
