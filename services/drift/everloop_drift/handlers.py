@@ -46,14 +46,15 @@ def announce(state: judging.State, event: Event) -> Sequence[AlertRaised]:
     if not isinstance(event, WindowJudged) or event.model == PROBE:
         return ()
     why, details = _why(event), {"incident": _incident(state, event)}
-    return tuple(
+    told = tuple(
         AlertRaised.about(
             event, "drift", name=f"{kind}_{stage}", severity=severity if stage is Episode.OPENED else "info",
             summary=f"{event.model} version {event.version}: {kind} {stage} {why}",
             window_start=event.start, window_end=event.end, **_diagnosis(event), **details,
         )
         for kind, stage, severity in _news(state, event)
-    ) + (*_of_segments(event), *_of_labels(event))  # fmt: skip
+    )  # fmt: skip
+    return (*told, *_of_segments(event), *_of_labels(event))
 
 
 def _news(state: judging.State, event: WindowJudged) -> Iterator[tuple[str, Episode, Severity]]:

@@ -86,18 +86,18 @@ def accepted(cohorts: Sequence[Cohort], matured: float, now: int) -> list[Cohort
 
 def curve(cohorts: Sequence[Cohort], now: int) -> Curve:
     """The product-limit estimate at `now` (ms). A cohort counts up to the age that the youngest of its rows has."""
-    if not cohorts:
-        return Curve(np.zeros(DELAY_BINS), 0)
-    came = np.zeros((len(cohorts), DELAY_BINS))
-    for row, cohort in enumerate(cohorts):
-        came[row, [*cohort.delays]] = [*cohort.delays.values()]
-    watched = np.array([[now - cohort.end] for cohort in cohorts]) >= UPPERS
-    before = np.cumsum(came, axis=1) - came
-    rows = np.array([[max(cohort.predicted, cohort.labelled)] for cohort in cohorts])
-    waiting = np.where(watched, rows - before, 0).sum(axis=0)
-    labelled = np.where(watched, came, 0).sum(axis=0)
-    staying = 1 - labelled / np.where(waiting > 0, waiting, 1)
-    return Curve(1 - np.cumprod(staying), int(UPPERS[watched.any(axis=0)].max(initial=0)))
+    places = sorted({place for cohort in cohorts for place in cohort.delays})  # between these nothing changes
+    came = np.array([[cohort.delays.get(place, 0) for place in places] for cohort in cohorts], dtype=np.float64)
+    came = came.reshape(len(cohorts), len(places))
+    ages = np.array([now - cohort.end for cohort in cohorts], dtype=np.int64)
+    rows = np.array([max(cohort.predicted, cohort.labelled) for cohort in cohorts], dtype=np.float64)
+    watched = ages[:, None] >= UPPERS[places]
+    waiting = np.where(watched, rows[:, None] - (np.cumsum(came, axis=1) - came), 0).sum(axis=0)
+    staying = 1 - np.where(watched, came, 0).sum(axis=0) / np.where(waiting > 0, waiting, 1)
+    steps = np.zeros(DELAY_BINS)
+    steps[places] = -np.diff(np.cumprod(staying), prepend=1.0)
+    reached = UPPERS[ages.max(initial=-1) >= UPPERS]
+    return Curve(np.cumsum(steps), int(reached.max(initial=0)))
 
 
 def remembered(cohorts: Sequence[Cohort], now: int) -> tuple[Cohort, ...]:

@@ -23,6 +23,7 @@ from everloop.events import (
     Event,
     Evidence,
     LabelAges,
+    LabelFlow,
     Measure,
     MeasureTable,
     QualityMeasure,
@@ -110,7 +111,8 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
     arm = champion(cause.arms, track.version)
     version = arm.version if arm else track.version
     superseded = track.version is not None and version != track.version
-    finding = _diagnosed(state, cause, arm, judge(state, cause, arm, loop), loop)
+    flow = label_flow.look(state.labels, cause, arm, loop) if cause.kind == "outcomes" else None
+    finding = _diagnosed(state, cause, arm, judge(state, cause, arm, loop, flow), loop)
     confirm = loop.drift.confirm if finding.since is None else 1
     after = step(track, finding.verdict, cause, confirm, superseded=superseded)
     reason, began = finding.reason, after.change_at
@@ -130,7 +132,7 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
         ranking=rank(arm.columns if arm else (), finding.figures), change=_change(state, cause, finding, after),
         segments=say_segments(state.segments, cause, Whole(finding.verdict, after.stage, superseded), arm, loop),
         season=arm.season if arm else None, budget=finding.budget, running=finding.running,
-        labels=label_flow.look(state.labels, cause, arm, loop) if cause.kind == "outcomes" else None,
+        labels=flow,
     )  # fmt: skip
 
 
@@ -172,9 +174,11 @@ def champion(arms: Sequence[ArmWindow], known: str | None) -> ArmWindow | None:
     return max(served, key=lambda arm: (arm.rows, arm.version == known), default=None)
 
 
-def judge(state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop) -> Finding:
-    """Measure a window and compare with the limits; episodes are not its business."""
-    immature = _immature(state, window, arm, loop) if window.kind == "outcomes" else None
+def judge(
+    state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop, flow: LabelFlow | None = None
+) -> Finding:
+    """Measure a window and compare with the limits; episodes are not its business. `flow` is how its labels came."""
+    immature = _immature(state, window, arm, loop, flow) if window.kind == "outcomes" else None
     if arm is None or not arm.rows:
         return Finding("labels_immature", immature) if immature else _too_few(0, rows_needed(loop))
     return _inputs(state, arm, loop) if window.kind == "inputs" else _outcomes(state, window, arm, loop, immature)
@@ -263,12 +267,12 @@ def _outcomes(state: State, window: WindowClosed, arm: ArmWindow, loop: Loop, im
     return found if window.revision or immature else _by_errors(found, state, seen, arm, loop)
 
 
-def _immature(state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop) -> Reason | None:
+def _immature(
+    state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop, flow: LabelFlow | None
+) -> Reason | None:
     """Whether so few rows have a label yet that quality cannot be judged; None where too little is known to say."""
-    arrived, at = window.labels, label_flow.closed_at(window)
-    rows = arm.predicted if arm and arm.rows else arrived.predicted if arrived else None
-    flow = label_flow.taken(state.labels, arrived, at) if arrived else state.labels
-    needed = label_flow.needed(flow, at, loop)
+    rows = arm.predicted if arm and arm.rows else flow.arrived.predicted if flow else None
+    needed = flow.needed if flow else label_flow.needed(state.labels, label_flow.closed_at(window), loop)
     if not rows or needed is None:
         return None
     found = arm.rows / rows if arm else 0.0

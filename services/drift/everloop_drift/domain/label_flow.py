@@ -1,18 +1,22 @@
 """How labels come: the delay curve, what is usual when a window closes, and whether they have stopped. Pure.
 
 A *look* is a stretch of windows in which at least five labels were due, by what is usual. It is silent with less than a
-quarter of them. In ordinary times silence begins with some chance q and goes on with some chance s (labels that are
-handed in once a day have long silences, and each is ordinary): q and s are counted, each with one more of either kind
-(Laplace's rule), and labels have stopped when a silence is as long as begins by chance less than once in 30 days:
-q s^(n-1) <= every / 30 days. A silence that was a stop is not counted as an ordinary one.
+quarter of them. In ordinary times silence begins with some chance q and goes on with some chance s: labels that are
+handed in once a day have long silences, and each is ordinary. Both are learnt by counting (q from Laplace's rule, s
+from even chances as if eight looks had been seen), and labels have stopped when a silence is as long as begins by
+chance less than once in 60 days: the mean of q s^(n-1), over what the two may be by the counts, is at most every / 60
+days. That is the model; by simulation it is less than once in 30 days. A silence that was told counts as one that was
+at least so long, so that neither what is ordinary stays unknown nor an outage of weeks becomes ordinary.
 
-Where there was silence before, a week must be known first, so that nights and weekends are no news.
+Where there was silence before, a week and a day must be known first, so that nights and weekends are no news.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from math import lgamma
 from typing import Final
 
 import numpy as np
@@ -31,15 +35,19 @@ DUE: Final = 5
 """Labels that must be due in a look."""
 SILENT: Final = 0.25
 """A look with less than this share of the usual labels is silent."""
-QUIET_MS: Final = 30 * 24 * 60 * 60 * 1000
+QUIET_MS: Final = 60 * 24 * 60 * 60 * 1000
 """Time in which one false alarm is accepted."""
-WEEK_MS: Final = 7 * 24 * 60 * 60 * 1000
+PRIOR: Final = 4
+"""Silent looks that went on, and as many that did not, before any was seen."""
+WEEK_MS: Final = 8 * 24 * 60 * 60 * 1000
+"""A week, and a day in which its last silence ends."""
 MOST_LOOKS: Final = 64
 """The newest looks that say what is usual."""
 MOST_COUNTED: Final = 4_096
 """Beyond so many looks the counts of silences are halved: what was long ago matters less."""
 SHORTEST: Final = 2
-"""Silent looks at least: one is none."""
+LONGEST: Final = 2**40
+"""Silent looks at least: one is none. And at most, whatever the counts."""
 AGES_MS: Final = tuple(60_000 * minutes for minutes in (1, 5, 15, 60, 360, 1_440, 4_320, 10_080, 20_160, 43_200))
 """Ages at which coverage is said: 1, 5, 15 minutes, 1, 6 hours, 1, 3, 7, 14, 30 days."""
 
@@ -55,18 +63,30 @@ class Looks:
 
     def over(self, run: int) -> Looks:
         """A loud look after so many silent ones."""
-        counted = Looks(self.loud + 1, self.begun + (run > 0), self.silent + run, self.gone_on + max(0, run - 1))
-        return counted if counted.loud + counted.silent <= MOST_COUNTED else counted.halved()
+        return Looks(self.loud + 1, self.begun + (run > 0), self.silent + run, self.gone_on + max(0, run - 1)).bounded()
 
-    def halved(self) -> Looks:
-        """All counts by half."""
+    def at_least(self, run: int) -> Looks:
+        """A silence that is so long by now, and was told: how it goes on is not counted (it is censored)."""
+        return Looks(self.loud + 1, self.begun + 1, self.silent + run - 1, self.gone_on + run - 1).bounded()
+
+    def bounded(self) -> Looks:
+        """All counts by half, where there are too many."""
+        if self.loud + self.silent <= MOST_COUNTED:
+            return self
         return Looks(self.loud // 2, self.begun // 2, self.silent // 2, self.gone_on // 2)
 
     def longest(self, rate: float) -> int:
         """The shortest silence that begins with at most this chance at a look."""
-        begins, goes_on = (self.begun + 1) / (self.loud + 2), (self.gone_on + 1) / (self.silent + 2)
-        more = math.ceil(math.log(rate / begins) / math.log(goes_on)) if rate < begins else 0
-        return max(SHORTEST, 1 + more)
+        return bisect_left(range(LONGEST), -rate, SHORTEST, key=lambda looks: -self.chance(looks))
+
+    def chance(self, looks: int) -> float:
+        """That a silence of at least so many looks begins behind a loud one.
+
+        By the posteriors of q and s, which are Beta; the mean of s^(n-1) is a ratio of gamma functions.
+        """
+        goes, ends = PRIOR + self.gone_on, PRIOR + self.silent - self.gone_on
+        mean = lgamma(goes + looks - 1) - lgamma(goes) + lgamma(goes + ends) - lgamma(goes + ends + looks - 1)
+        return (self.begun + 1) / (self.loud + 2) * math.exp(mean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +130,9 @@ class Flow:
 def follow(flow: Flow, said: LabelFlow) -> Flow:
     """Fold what a window said."""
     after = taken(flow, said.arrived, said.at)
-    stopped = {Episode.OPENED: True, Episode.CLOSED: False}.get(said.stopped, flow.stopped)
-    return replace(after, stopped=stopped)
+    if said.stopped is Episode.OPENED:
+        return replace(after, stopped=True, looks=after.looks.at_least(after.run))
+    return replace(after, stopped=False) if said.stopped is Episode.CLOSED else after
 
 
 def taken(flow: Flow, arrived: LabelsArrived, at: int) -> Flow:
@@ -136,15 +157,14 @@ def look(flow: Flow, window: WindowClosed, arm: ArmWindow | None, loop: Loop) ->
         at=at, arrived=window.labels, windows=after.windows, reach=found.reach if found else 0,
         ever=rounded(found.ever) if found else None, usual=rounded(after.share) if after.share is not None else None,
         p50=found.delay_ms(0.5) if found else None, p95=found.delay_ms(0.95) if found else None,
-        needed=needed(after, at, loop), by_age=_by_age(arm, found, at - window.end), silent=after.run,
-        silent_limit=limit, stopped=_stage(flow, after, limit), since=after.since,
+        needed=_needed(found, loop), by_age=_by_age(arm, found, at - window.end), silent=after.run,
+        silent_limit=limit, stopped=stage(flow, after, limit), since=after.since,
     )  # fmt: skip
 
 
 def needed(flow: Flow, at: int, loop: Loop) -> float | None:
     """The coverage from which on quality is judged; None while too little is known to say."""
-    found = flow.curve(at, loop.labels.matured)
-    return rounded(loop.labels.matured * found.ever) if found else None
+    return _needed(flow.curve(at, loop.labels.matured), loop)
 
 
 def closed_at(window: WindowClosed) -> int:
@@ -152,7 +172,12 @@ def closed_at(window: WindowClosed) -> int:
     return round(window.time.timestamp() * 1000)
 
 
-def _stage(before: Flow, after: Flow, limit: int | None) -> Episode:
+def _needed(found: Curve | None, loop: Loop) -> float | None:
+    return rounded(loop.labels.matured * found.ever) if found else None
+
+
+def stage(before: Flow, after: Flow, limit: int | None) -> Episode:
+    """Whether labels have stopped with this window, still are, or came again."""
     if before.stopped:
         return Episode.CONTINUING if after.run else Episode.CLOSED
     return Episode.OPENED if limit is not None and after.run >= limit else Episode.NONE
@@ -178,7 +203,7 @@ def _looked(flow: Flow, arrived: LabelsArrived) -> Flow:
         flow = replace(flow, usual=(*flow.usual, (rows, came))[-MOST_LOOKS:])
     if silent:
         return replace(flow, run=flow.run + 1, since=flow.since if flow.run else since)
-    return replace(flow, looks=flow.looks if flow.stopped else flow.looks.over(flow.run), run=0, since=None)
+    return replace(flow, looks=flow.looks.over(0 if flow.stopped else flow.run), run=0, since=None)
 
 
 def _by_age(arm: ArmWindow | None, found: Curve | None, horizon: int) -> tuple[CoverageAt, ...]:
