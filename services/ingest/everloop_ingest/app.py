@@ -16,6 +16,7 @@ from everloop.runtime.kafka_log import KafkaLog
 from everloop.wiring import run_folds
 from everloop_ingest.adapters.archives import ArchiveFold
 from everloop_ingest.adapters.beats import Beater, Patient
+from everloop_ingest.adapters.caches import FolderCache
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.joins import JoinFold
 from everloop_ingest.adapters.keeper import Keeper, keep_on
@@ -45,7 +46,8 @@ def folds(settings: Settings, health: Health) -> tuple[Fold, ...]:
         replica=replica,
     )  # fmt: skip
     archive.tell = tell
-    join = JoinFold(now, metrics, most=settings.remembered, replica=replica)
+    kept = settings.var / "join" / f"ingest-worker-{replica}"
+    join = JoinFold(now, metrics, cache=FolderCache(kept, settings.remembered), replica=replica)
     return (RouteFold(now, metrics, replica=replica), join, archive)
 
 
