@@ -9,7 +9,7 @@ from benchmarks.bus import decode, dispatch, journal
 from benchmarks.drift import memory, models, scale, verdict
 from benchmarks.drift.carried import Carried
 from benchmarks.figures import Benchmark
-from benchmarks.ingest import sdk
+from benchmarks.ingest import http, sdk
 from benchmarks.loop import overhead
 from benchmarks.stack import up
 from everloop.errors import UsageError
@@ -101,6 +101,20 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
         "drift.scale", "times", "more",
         "rows per second on the wall of two workers over those of one, beside the broker on the same cores",
         scale.measure,
+    ),
+    Benchmark(
+        "ingest.http_single", "requests/CPU-s", "more",
+        "requests of one row of 20 columns to the front door, answered when a real Kafka has acknowledged them, 48 "
+        "connections at once: CPU of the door's process",
+        http.single,
+        peer_name="the same app answering 202",
+        note="The peer is the app that every service has, with its limits and metrics, on the same server; its route "
+        "reads no body and does nothing.",
+    ),
+    Benchmark(
+        "ingest.http_batch", "rows/CPU-s", "more",
+        "the same in JSON columns of 500 rows, each with its result in the answer",
+        http.batch,
     ),
     Benchmark(
         "ingest.sdk", "ms", "less",

@@ -15,8 +15,9 @@ from uuid import UUID
 import orjson
 from pydantic import ValidationError
 
+from everloop import keys
 from everloop.errors import InvalidError
-from everloop.events import ENVELOPE, TYPES, Event, PredictionsLogged, named_id
+from everloop.events import ENVELOPE, TYPES, Event, LabelsLogged, PredictionsLogged, named_id
 from everloop.logs import strip
 
 E = TypeVar("E", bound=Event)
@@ -27,6 +28,7 @@ ARROW = b"application/vnd.apache.arrow.stream"
 """Rows in Arrow's form, which `everloop.rows` reads; here they are no JSON."""
 SPEC = b"1.0"
 LONGEST_KEY = 64
+_OF_PRODUCERS = frozenset({PredictionsLogged, LabelsLogged})
 SEQUENCE_DIGITS = 12
 """`sequence` is zero-padded so that its text sorts as its number (CloudEvents sequence extension)."""
 
@@ -71,6 +73,8 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
     if not structured and not attributes and isinstance(data.get("prediction_id"), str):
         attributes, data = plain_prediction(data)
     kind = type_of(attributes)
+    if kind in _OF_PRODUCERS and not keys.are_once(value, keys.count(data)) and keys.has_twice(value):
+        raise InvalidError("malformed", "an object of the value has a key twice")
     return build(kind, attributes, data)
 
 

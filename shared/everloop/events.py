@@ -386,13 +386,17 @@ class IdsRemembered(Event):
 
 
 class ClosedSpan(Value):
-    """Bounds of a closed window (ms): of the slices that end after `start`, those that end after `fresh` were new."""
+    """Bounds of a closed window (ms): of the slices that end after `start`, those that end after `fresh` were new.
+
+    `fresh_rows` are the rows of inputs in these, shadows left out.
+    """
 
     kind: Literal["inputs", "outcomes"]
     start: int
     end: Millis
     fresh: int
     predicted: Mapping[str, int] = {}
+    fresh_rows: int | None = None
 
 
 class WindowsKept(Event):
@@ -516,8 +520,26 @@ class ArmWindow(Value):
     calibration: Calibration | None = None
 
 
+class LabelsArrived(Value):
+    """How labels came to the rows of a model from `start` to `end` (ms), which were in no window before.
+
+    `predicted` rows were served, whatever the arm. `delays` counts those with a label when the window closed, by how
+    old the label was; `late` counts labels that came behind the closing of their own windows, since the last window was
+    closed. Keys are bins of `everloop.sketch.delays`.
+    """
+
+    start: Millis
+    end: Millis
+    predicted: int
+    delays: Mapping[int, int] = {}
+    late: Mapping[int, int] = {}
+
+
 class WindowClosed(Event):
-    """A window is complete in all partitions; `inputs` at end + grace, `outcomes` at end + label horizon."""
+    """A window is complete in all partitions; `inputs` at end + grace, `outcomes` at end + label horizon.
+
+    `labels` stands in windows of outcomes that are no revision.
+    """
 
     TYPE = "io.everloop.window.closed.v1"
     kind: Literal["inputs", "outcomes"]
@@ -526,6 +548,7 @@ class WindowClosed(Event):
     revision: int = 0
     arms: tuple[ArmWindow, ...]
     rows: int
+    labels: LabelsArrived | None = None
 
 
 # ------------------------------------------------------------------------------------------------------------- drift
@@ -595,6 +618,42 @@ class LabelAges(Value):
     p95: Millis
 
 
+class CoverageAt(Value):
+    """Share of the predicted rows with a label at most `age` ms old; `usual` is what the delay curve expects."""
+
+    age: Millis
+    share: float
+    usual: float | None = None
+
+
+class LabelFlow(Value):
+    """How labels come to a model: what arrived with this window (`arrived`, at `at`), and what is learnt of it so far.
+
+    The delay curve is learnt from `windows` windows: it reaches as far as `reach` ms, `ever` is the share of rows that
+    get a label at all, and `p50` and `p95` are the delays (ms) that half and 95 % of the labels do not exceed; null
+    where nothing is known. `usual` is the share of rows that have a label when their window closes. A window's quality
+    is judged from a coverage of `needed` on; null while too little is known to say. `by_age` is of the champion's rows.
+
+    `silent` looks in a row had next to no labels where at least five were due; from `silent_limit` on labels have
+    stopped, which `stopped` says window by window, and `since` (ms) when it began.
+    """
+
+    at: Millis
+    arrived: LabelsArrived
+    windows: int = 0
+    reach: Millis = 0
+    ever: float | None = None
+    usual: float | None = None
+    p50: Millis | None = None
+    p95: Millis | None = None
+    needed: float | None = None
+    by_age: tuple[CoverageAt, ...] = ()
+    silent: int = 0
+    silent_limit: int | None = None
+    stopped: Episode = Episode.NONE
+    since: Millis | None = None
+
+
 class Detection(Value):
     """A detector of concept drift fired on the stream of errors, first in the interval that begins at `at`.
 
@@ -653,7 +712,7 @@ class Diagnosis(Value):
 
 WindowVerdict = Literal[
     "stable", "drifted", "too_few", "reference_warming", "no_reference", "schema_drift", "reference_invalid",
-    "data_fault",
+    "data_fault", "labels_immature",
 ]  # fmt: skip
 
 
@@ -757,6 +816,7 @@ class WindowJudged(Event):
     budget: Budget | None = None
     running: Mapping[str, float] = {}
     diagnosis: Diagnosis | None = None
+    labels: LabelFlow | None = None
 
 
 # ---------------------------------------------------------------------------------------------------------- training
@@ -769,13 +829,52 @@ class FileRef(Value):
     sha256: str
 
 
+class Tail(Value):
+    """Of the rows with `time < before` (ms) a sample of at most `rows`, as many of each value of `by` if it is named.
+
+    The draw is by hash of `seed` and id; a row that is drawn weighs as much as all that it stands for.
+    """
+
+    before: Millis
+    rows: int
+    by: str | None = None
+    seed: int = 0
+
+
+class Golden(Value):
+    """Rows that no model ever learns from: those of `[start, end)` (ms), or this `share` of all entities by hash.
+
+    `inside`: these rows alone, instead of all others.
+    """
+
+    start: Millis | None = None
+    end: Millis | None = None
+    share: float | None = None
+    inside: bool = False
+
+
 class Snapshot(Value):
-    """Training data, reproducible by construction: a time range `[start, end)` in ms over files of the archive."""
+    """Training data, reproducible by construction: a time range `[start, end)` in ms over files of the archive.
+
+    Of them those with one of the values of `where` in each of its features, and not of the `golden` set; then the
+    newest `rows`, or all of the newest and a sample of the `tail`. Labels are as known at `as_of` (ms), the newest ones
+    when null. A prediction whose id was there before, from `known_since` (ms) on, is not there again.
+
+    `id` is the digest of the question and of the files' digests, `content` that of the rows, once they were read.
+    """
 
     start: Millis
     end: Millis
     strategy: str
     half_life_ms: int | None = None
+    rows: int | None = None
+    as_of: Millis | None = None
+    known_since: Millis | None = None
+    where: Mapping[str, tuple[str | float, ...]] = {}
+    tail: Tail | None = None
+    golden: Golden | None = None
+    id: str | None = None
+    content: str | None = None
     predictions: tuple[FileRef, ...]
     outcomes: tuple[FileRef, ...]
 
@@ -816,6 +915,7 @@ class TrainingSpec(Value):
     timeout_s: float
     segments: Segmenting | None = None
     watch: Watch | None = None
+    holdout_by: Literal["entity"] | None = None
 
 
 class TurnOpened(Event):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from everloop import events as e
 from everloop.archive.keeping import Files, replaced, without
@@ -59,9 +61,26 @@ class Facts:
         return min((c.start for m in self.manifests if m.kind == kind for c in m.coverage), default=None)
 
     def files(self, kind: str, start: int, end: int) -> tuple[e.FileRef, ...]:
-        """The files with at least one row of this kind in slices that begin in `[start, end)` (ms), in log order."""
-        hit = (m for m in self.manifests if m.kind == kind and any(start <= c.start < end for c in m.coverage))
+        """The files with at least one row of this kind in slices that begin in `[start, end)` (ms).
+
+        In order of partition and offset, which is the order of their rows however they are cut into files.
+        """
+        hit = [m for m in self.manifests if m.kind == kind and any(start <= c.start < end for c in m.coverage)]
+        hit.sort(key=lambda m: (m.topic, m.partition, m.first_offset))
         return tuple(e.FileRef(uri=m.uri, sha256=m.sha256) for m in hit)
+
+    def reach(self, kind: str, rows: int, end: int) -> int:
+        """Begin (ms) of the newest slice from which on there are so many rows of this kind; the oldest where not.
+
+        Slices that begin at `end` or later do not count.
+        """
+        found = Counter[int]()
+        for covered in (c for m in self.manifests if m.kind == kind for c in m.coverage if c.start < end):
+            found[covered.start] += covered.rows
+        begins = sorted(found, reverse=True)
+        totals = accumulate(found[start] for start in begins)
+        enough = (start for start, total in zip(begins, totals, strict=True) if total >= rows)
+        return next(enough, begins[-1] if begins else 0)
 
 
 def fold(facts: Facts, event: e.Event) -> Facts:

@@ -11,9 +11,11 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, NoReturn, TypeVar
+from functools import partial
+from typing import Any, Final, NoReturn, TypeVar
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -21,8 +23,10 @@ from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from everloop.connections import Connection, Patience
 from everloop.errors import FatalError
 from everloop.guard import Guard
 from everloop.logs import strip
@@ -36,6 +40,8 @@ Why = Callable[[], str | None]
 LARGEST_BODY: Final = 8 * 1024 * 1024
 SHOWN_ERRORS: Final = 20
 LONGEST_KEY: Final = 64
+SPARE: Final = 64
+"""Connections beyond those that stay: they make room for themselves, where one of the others waits for its client."""
 _NO_TELEMETRY: Final[TelemetryConfig] = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
@@ -94,6 +100,7 @@ def service_app(
     app.add_middleware(Limits, largest=largest, metrics=metrics, guard=Guard(tokens) if tokens else None)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _plain_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -108,6 +115,17 @@ def service_app(
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
     return app
+
+
+def at_end(app: FastAPI, close: Callable[[], Awaitable[None]]) -> None:
+    """Wait for `close` once the server has answered its last request."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await close()
+
+    app.router.lifespan_context = lifespan
 
 
 async def read_json(request: Request, shape: TypeAdapter[T]) -> T:
@@ -239,10 +257,10 @@ class Serving:
             self.thread.join(timeout_s)
 
 
-def serve_in_thread(app: ASGIApp, port: int, host: str = "127.0.0.1") -> Serving:
+def serve_in_thread(app: ASGIApp, port: int, host: str = "127.0.0.1", patience: Patience | None = None) -> Serving:
     """Listen now, answer from a daemon thread. `port` 0 takes a free one. Raises `FatalError` when it is taken."""
     listening = listen(port, host)
-    server = uvicorn.Server(config(app))
+    server = uvicorn.Server(config(app, patience or Patience()))
     serving = Serving(server, listening.getsockname()[1])
     serving.thread = threading.Thread(target=server.run, args=([listening],), daemon=True, name="http")
     serving.thread.start()
@@ -258,11 +276,12 @@ def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
         raise FatalError(message) from error
 
 
-def config(app: ASGIApp) -> uvicorn.Config:
-    """Give the settings of every server of ours: no access log, bounded connections and head."""
+def config(app: ASGIApp, patience: Patience) -> uvicorn.Config:
+    """Give the settings of every server of ours: no access log, bounded connections."""
+    connection: Any = partial(Connection, patience=patience)  # uvicorn calls what it declares as a class
     return uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_keep_alive=15, limit_concurrency=512,
-        h11_max_incomplete_event_size=65_536, timeout_graceful_shutdown=5, lifespan="auto", ws="none",
+        app, log_config=None, access_log=False, server_header=False, timeout_keep_alive=15, http=connection,
+        timeout_graceful_shutdown=5, lifespan="auto", ws="none", limit_concurrency=patience.most + SPARE,
         proxy_headers=False,  # a peer is who is at the other end: nobody becomes another by a header
     )  # fmt: skip
 
@@ -299,6 +318,11 @@ def _refused(_: Request, error: Exception) -> Response:
     if not isinstance(error, RefusedError):
         raise error
     return _problem_response(error.status, error.problems, error.headers)
+
+
+def _gone(_: Request, __: Exception) -> Response:
+    """Whoever asked has hung up in the middle of the body: nobody hears this, and it is no error of ours."""
+    return _problem_response(400, [Problem("body", "disconnected", "send the whole body")])
 
 
 def _plain_error(_: Request, error: Exception) -> Response:

@@ -35,9 +35,11 @@ KEPT_FOLDERS: Final = 20
 """Folders of ended jobs that stay for a reader of their logs; older ones are removed."""
 LARGEST_RESULT: Final = 1 << 26
 PARENT_EVERY_S: Final = 1.0
+SCRATCH: Final = "scratch"
+"""Folder of what a child holds on disk while it runs, in its own; it goes when the child has ended."""
 _KEY: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 _INHERITED: Final = (
-    "PATH", "PYTHONPATH", "VIRTUAL_ENV", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ",
+    "PATH", "PYTHONPATH", "VIRTUAL_ENV", "HOME", "LANG", "LC_ALL", "TZ",
     "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",  # the last bits of sums depend on the kernels chosen
 )  # fmt: skip
 QUIET: Final[Mapping[str, str]] = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONUNBUFFERED": "1"}
@@ -112,7 +114,8 @@ class ChildJobs:
     """One child process per job, in a session of its own, so that its whole group can be ended.
 
     `commands` maps a kind to a command; `workdir` gets a folder per job (specification, result, `log`); `environment`
-    is added to the few inherited variables: nothing else of the parent's environment reaches a child.
+    is added to the few inherited variables, and a `TMPDIR` that goes with the child; nothing else of the parent's
+    environment reaches it.
     """
 
     def __init__(
@@ -133,9 +136,10 @@ class ChildJobs:
         folder = self._fresh_folder(key)
         (folder / "spec.json").write_bytes(spec)
         command = [*self._commands[kind], str(folder / "spec.json"), str(folder / "result.json")]
+        environment = {**self._environment, "TMPDIR": str(folder / SCRATCH)}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
             )
         self._children[key] = _Child(process, folder, timeout_s, time.monotonic() + timeout_s)
 
@@ -148,6 +152,7 @@ class ChildJobs:
         child = self._children.pop(key, None)
         if child is not None:
             _end_group(child.process)
+            shutil.rmtree(child.folder / SCRATCH, ignore_errors=True)
 
     def close(self) -> None:
         """End all children."""
@@ -174,9 +179,11 @@ class ChildJobs:
         ended = sorted((path for path in self._workdir.iterdir() if path not in busy), key=lambda p: p.stat().st_mtime)
         for old in ended[: max(0, len(ended) - KEPT_FOLDERS + 1)]:
             shutil.rmtree(old, ignore_errors=True)
+        for old in ended:
+            shutil.rmtree(old / SCRATCH, ignore_errors=True)  # of a child whose parent was killed
         folder = self._workdir / key
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
+        (folder / SCRATCH).mkdir(mode=0o700, parents=True)
         return folder
 
 

@@ -136,10 +136,14 @@ class Metrics:
         self._registry: Final = CollectorRegistry()
         self._made: Final[dict[str, Counter | Gauge | Histogram]] = {}
         self._models: frozenset[str] = frozenset()
+        self._found: Final[dict[tuple[str, ...], Counter | Gauge | Histogram]] = {}
 
     def know(self, models: Iterable[str]) -> None:
         """Name the models that may be label values: those of `loops`, the first 1,000 in order of name."""
-        self._models = frozenset(sorted(models)[:MOST_MODELS])
+        known = frozenset(sorted(models)[:MOST_MODELS])
+        if known != self._models:
+            self._models = known
+            self._found.clear()
 
     def inc(self, name: Name, amount: float = 1, **labels: str) -> None:
         """Count up. `TypeError` when the metric is no counter, `ValueError` when the labels are not its labels."""
@@ -171,6 +175,11 @@ class Metrics:
         return generate_latest(self._registry)
 
     def _find(self, name: Name, labels: Mapping[str, str]) -> Counter | Gauge | Histogram:
+        """What counts for these labels. Of labels that are shown as they are it is found at once the next time."""
+        key = (name, *labels, *labels.values())
+        return self._found.get(key) or self._look_up(name, labels, key)
+
+    def _look_up(self, name: Name, labels: Mapping[str, str], key: tuple[str, ...]) -> Counter | Gauge | Histogram:
         metric = METRICS[name]
         if name not in self._made:
             self._made[name] = _MAKE[metric.kind](name, metric.meaning, metric.labels, registry=self._registry)
@@ -178,7 +187,10 @@ class Metrics:
             raise ValueError(f"{name} has the labels {', '.join(metric.labels) or 'none'}")
         found = self._made[name]
         shown = {label: self._shown(label, labels[label]) for label in metric.labels}
-        return found.labels(**shown) if shown else found
+        child = found.labels(**shown) if shown else found
+        if shown == labels:  # others would be without bound
+            self._found[key] = child
+        return child
 
     def _shown(self, label: Label, value: str) -> str:
         allowed = self._models if label == "model" else LABELS[label]

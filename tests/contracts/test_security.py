@@ -41,6 +41,7 @@ from everloop.topics import ALL, TOPICS
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import Limits, Publisher
 from everloop_ingest.adapters.routes import RouteFold
+from everloop_ingest.adapters.writers import LogWriter
 from everloop_serving.adapters.door import build
 from everloop_serving.adapters.outbox import Outbox
 from tests.unit.ingest.builders import NOON, NOON_MS, FakeWall, said
@@ -99,7 +100,7 @@ def house(out: io.StringIO, tmp_path: Path) -> Iterator[House]:
     metrics = Metrics()
     metrics.know(["fraud"])
     ingest = service_app("ingest", metrics=metrics, ready=lambda: None, tokens=Tokens(hashes))
-    publisher = Publisher(broker.client(), metrics, Limits(gather_s=0))
+    publisher = Publisher(LogWriter(broker.client()), metrics, Limits(gather_s=0))
     add_routes(ingest, Door(publisher, lambda: {"fraud"}, FakeWall(), metrics))
     stand = Stand()
     stand.hear(a_plan(1))

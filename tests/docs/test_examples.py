@@ -24,6 +24,7 @@ from everloop.runtime.log import Message, Place
 from everloop.runtime.memory import MemoryLog
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import Limits, Publisher
+from everloop_ingest.adapters.writers import LogWriter
 from everloop_serving.adapters.door import build
 from everloop_serving.adapters.outbox import Outbox
 from examples import send_arrow, send_http, send_kafka, subscribe_alerts
@@ -61,7 +62,9 @@ def post() -> Iterator[Posts]:
     metrics = Metrics()
     log = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()}).client()
     ingest = service_app("ingest", metrics=metrics, ready=lambda: None)
-    add_routes(ingest, Door(Publisher(log, metrics, Limits(gather_s=0)), lambda: {"fraud"}, FakeWall(), metrics))
+    add_routes(
+        ingest, Door(Publisher(LogWriter(log), metrics, Limits(gather_s=0)), lambda: {"fraud"}, FakeWall(), metrics)
+    )
     with TestClient(serving) as one, TestClient(ingest) as other:
         yield Posts({"serving": one, "ingest": other})
 

@@ -18,7 +18,7 @@ QUIET: Final = 500
 """Windows of a stream in which nothing changes; one false alarm in so many is what each is tuned to."""
 TUNING, PROVING = 24, 12
 """Streams that thresholds are tuned on, and others that they are looked at on."""
-SEEDS: Final = 30
+SEEDS: Final = 60
 ONSET: Final = 48
 LONGEST: Final = 96
 """Windows that a change has to be found in."""

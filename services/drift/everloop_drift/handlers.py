@@ -46,14 +46,15 @@ def announce(state: judging.State, event: Event) -> Sequence[AlertRaised]:
     if not isinstance(event, WindowJudged) or event.model == PROBE:
         return ()
     why, details = _why(event), {"incident": _incident(state, event)}
-    return tuple(
+    told = tuple(
         AlertRaised.about(
             event, "drift", name=f"{kind}_{stage}", severity=severity if stage is Episode.OPENED else "info",
             summary=f"{event.model} version {event.version}: {kind} {stage} {why}",
             window_start=event.start, window_end=event.end, **_diagnosis(event), **details,
         )
         for kind, stage, severity in _news(state, event)
-    ) + tuple(_of_segments(event))  # fmt: skip
+    )  # fmt: skip
+    return (*told, *_of_segments(event), *_of_labels(event))
 
 
 def _news(state: judging.State, event: WindowJudged) -> Iterator[tuple[str, Episode, Severity]]:
@@ -79,6 +80,26 @@ def _of_segments(event: WindowJudged) -> Iterator[AlertRaised]:
                 + (f", and of {len(found) - 1} more segments" if len(found) > 1 else ""),
                 window_start=event.start, window_end=event.end, segments=len(found),
             )  # fmt: skip
+
+
+def _of_labels(event: WindowJudged) -> Iterator[AlertRaised]:
+    """Labels that stopped coming are no episode: nothing is known of the model's quality, and nobody trains for it."""
+    flow = event.labels
+    if flow is None or flow.stopped not in ENDS:
+        return
+    if flow.stopped is Episode.CLOSED:
+        yield AlertRaised.about(
+            event, "drift", name="labels_resumed", severity="info",
+            summary=f"{event.model}: labels come again; quality is judged as its windows mature",
+            window_start=event.start, window_end=event.end,
+        )  # fmt: skip
+        return
+    said = f"({flow.silent} looks in a row, limit {flow.silent_limit}; usually {flow.usual:.0%} of the rows have one)"
+    yield AlertRaised.about(
+        event, "drift", name="labels_stopped", severity="error", since=flow.since,
+        summary=f"{event.model}: labels have stopped coming {said}; quality is not judged",
+        window_start=event.start, window_end=event.end,
+    )  # fmt: skip
 
 
 def _why(event: WindowJudged) -> str:

@@ -9,18 +9,20 @@ from datetime import UTC, datetime
 
 from everloop import logs
 from everloop.hosting import Health, run_polling
-from everloop.http import serve_in_thread, service_app
+from everloop.http import at_end, serve_in_thread, service_app
 from everloop.metrics import Metrics
 from everloop.runtime.data import Fold
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.wiring import run_folds
 from everloop_ingest.adapters.archives import ArchiveFold
 from everloop_ingest.adapters.beats import Beater, Patient
+from everloop_ingest.adapters.caches import FolderCache
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.joins import JoinFold
 from everloop_ingest.adapters.keeper import Keeper, keep_on
 from everloop_ingest.adapters.publisher import Limits, Publisher
 from everloop_ingest.adapters.routes import RouteFold
+from everloop_ingest.adapters.writers import KafkaWriter
 from everloop_ingest.settings import Settings
 
 POLL_S = 0.02
@@ -44,7 +46,8 @@ def folds(settings: Settings, health: Health) -> tuple[Fold, ...]:
         replica=replica,
     )  # fmt: skip
     archive.tell = tell
-    join = JoinFold(now, metrics, most=settings.remembered, replica=replica)
+    kept = settings.var / "join" / f"ingest-worker-{replica}"
+    join = JoinFold(now, metrics, cache=FolderCache(kept, settings.remembered), replica=replica)
     return (RouteFold(now, metrics, replica=replica), join, archive)
 
 
@@ -77,7 +80,7 @@ def door(settings: Settings) -> int:
     logs.configure("ingest", settings.replica)
     health = Health()
     limits = Limits(settings.gather_ms / 1000, settings.answer_s, settings.backlog_rows)
-    publisher = Publisher(_connect(settings, "ingest-door"), health.metrics, limits)
+    publisher = Publisher(KafkaWriter(settings.broker, f"ingest-door-{settings.replica}"), health.metrics, limits)
     app = service_app(
         "ingest",
         metrics=health.metrics,
@@ -85,6 +88,7 @@ def door(settings: Settings) -> int:
         alive=health.why_not_alive,
         tokens=settings.load_tokens(),
     )
+    at_end(app, publisher.close)
     beater = Beater(_connect(settings, "ingest-beats"), replica=settings.replica, wall=now, metrics=health.metrics)
     add_routes(app, Door(publisher, beater.models, now, health.metrics, beater.is_binary))
     server = serve_in_thread(app, settings.http_port, settings.http_host)

@@ -34,6 +34,8 @@ RECENT = 500
 class ModelStatus:
     """One model. `phase` is where its turn stands; `weight` is the candidate's share of traffic.
 
+    `labels` is what the last window of outcomes says of them: mature, immature with its coverage, or stopped.
+
     `since`, `earliest_end`, `promotion` (at the earliest) and `deadline` are times of the model's clock; `have` of
     `need` is how far it has come. Label delays are seconds from a row's time to when its label was known. `lag` is of
     the whole stack: records that its groups have not committed.
@@ -57,6 +59,7 @@ class ModelStatus:
     need: int | None = None
     label_delay_p50_s: float | None = None
     label_delay_p95_s: float | None = None
+    labels: str | None = None
     lag: int | None = None
 
 
@@ -207,12 +210,26 @@ def _judged(status: ModelStatus, event: e.WindowJudged) -> ModelStatus:
     others = tuple(one for one in status.episodes if one != kind)
     is_open = event.episode in {e.Episode.OPENED, e.Episode.CONTINUING}
     episodes = (*others, kind) if is_open else others if kind else status.episodes
-    if event.kind == "outcomes" or event.revision:
+    if event.kind == "outcomes" and not event.revision:
+        return replace(status, episodes=episodes, labels=labels_in_words(event))
+    if event.revision:
         return replace(status, episodes=episodes)
     diagnosis = event.diagnosis.kind if event.diagnosis else None
     return replace(
         status, episodes=episodes, window=moment(event.start), verdict=event.verdict, diagnosis=diagnosis
     )  # fmt: skip
+
+
+def labels_in_words(event: e.WindowJudged) -> str | None:
+    """Whether labels come and suffice; None while too little is known."""
+    flow = event.labels
+    if flow is None or flow.needed is None:
+        return None
+    if flow.stopped in {e.Episode.OPENED, e.Episode.CONTINUING} and flow.since is not None:
+        return f"stopped since {moment(flow.since)}"
+    if event.verdict == "labels_immature":
+        return f"immature, {event.coverage or 0.0:.0%} of the rows have one, {flow.needed:.0%} are needed"
+    return f"mature, {event.coverage or 0.0:.0%} of the rows have one"
 
 
 def _training(status: ModelStatus, event: e.Event) -> ModelStatus | None:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from everloop.runtime.log import Log
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model whose loop file is applied.")]
-COLUMNS = ("start", "version", "rows", "share", "score", "verdict", "quality", "labelled", "episode", "diagnosis")
+COLUMNS = (
+    "start", "version", "rows", "share", "score", "verdict", "quality", "labelled", "coverage", "needed", "delay_p50",
+    "delay_p95", "episode", "diagnosis",
+)  # fmt: skip
 SCORE = "score"
 PRIMARY = ("roc_auc", "rmse")
 
@@ -34,7 +37,10 @@ def windows(
     var: VarOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the judged windows: rows, share of drifted columns, score drift, quality, verdicts, episode, diagnosis."""
+    """Show the judged windows: drift of inputs and scores, quality with its coverage and delay of labels, verdicts.
+
+    `needed` is the coverage from which on quality is judged; delays are those of the model's labels (ms in JSON).
+    """
     from everloop import topics
     from everloop.cli.output import print_json, print_table
     from everloop.events import WindowJudged
@@ -46,7 +52,7 @@ def windows(
     if json:
         print_json(shown)
     else:
-        print_table(COLUMNS, [[_cell(row[name]) for name in COLUMNS] for row in shown])
+        print_table(COLUMNS, [[_cell(name, row[name]) for name in COLUMNS] for row in shown])
 
 
 @guarded
@@ -107,7 +113,24 @@ def _inputs(one: WindowJudged) -> dict[str, object]:
 def _outcomes(one: WindowJudged) -> dict[str, object]:
     """The task's own metric: `rmse` of a regression."""
     found = next((one.quality[name] for name in PRIMARY if name in one.quality), None)
-    return {"quality": found.value if found else None, "labelled": one.verdict}
+    return {"quality": found.value if found else None, "labelled": one.verdict, **_labels(one)}
+
+
+def _labels(one: WindowJudged) -> dict[str, object]:
+    """How complete the labels are, and how long they usually take (ms)."""
+    flow = one.labels
+    if flow is None:
+        return {"coverage": one.coverage}
+    nothing = 0.0 if flow.arrived.predicted else None
+    coverage = nothing if one.coverage is None else one.coverage
+    return {"coverage": coverage, "needed": flow.needed, "delay_p50": flow.p50, "delay_p95": flow.p95}
+
+
+def lasting(milliseconds: int) -> str:
+    """A delay to two digits, in the largest unit of which it is one: `7.8d`."""
+    units = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
+    unit, length = next((one for one in units if milliseconds >= one[1]), ("ms", 1))
+    return f"{float(f'{milliseconds / length:.2g}'):g}{unit}"
 
 
 def _known(log: Log, topic: str, model: str) -> list[Heard]:
@@ -117,9 +140,11 @@ def _known(log: Log, topic: str, model: str) -> list[Heard]:
     return read_all(log, [topic], model)
 
 
-def _cell(value: object) -> str:
+def _cell(name: str, value: object) -> str:
     from everloop.story import number
 
+    if name.startswith("delay") and isinstance(value, int):
+        return lasting(value)
     return number(value) if isinstance(value, int | float) else str(value or "–")
 
 

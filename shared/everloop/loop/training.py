@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from croniter import CroniterBadDateError, croniter
 from pydantic import Field, Strict, StringConstraints, ValidationInfo, field_validator, model_validator
@@ -11,7 +11,8 @@ from everloop.durations import RuleError
 from everloop.loop.types import Count, Duration, Number, Part, PositiveDuration, standard
 
 Cause = Literal["drift", "quality", "schedule", "rows"]
-Strategy = Literal["rolling", "full", "since", "weighted"]
+Strategy = Literal["rolling", "rolling_rows", "full", "since", "weighted"]
+STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
 
 # Only what means the same at every call: croniter's `R` and `H` fields would be drawn or hashed.
 _FIELD = r"([0-9*,/-]|[A-Z]{3})+"
@@ -25,6 +26,9 @@ class Data(Part):
     """The rows that a run learns from: exactly one of these keys."""
 
     rolling: PositiveDuration | None = Field(default=None, description="The newest rows of this length of time.")
+    rolling_rows: Count | None = Field(
+        default=None, description="The newest so many rows, or fewer where most labels are corrections."
+    )
     full: Literal[True] | None = Field(default=None, description="All rows of the archive.")
     since: Literal["change"] | None = Field(default=None, description="The rows since the change that was diagnosed.")
     weighted: PositiveDuration | None = Field(
@@ -35,15 +39,13 @@ class Data(Part):
     @classmethod
     def _exactly_one(cls, data: object) -> object:
         if isinstance(data, dict) and sum(value is not None for value in data.values()) != 1:
-            raise RuleError(
-                rule="does not name exactly one strategy", fix="write one of rolling, full, since, weighted"
-            )
+            raise RuleError(rule="does not name exactly one strategy", fix=f"write one of {', '.join(STRATEGIES)}")
         return data
 
     @property
     def strategy(self) -> Strategy:
         """The one key that is set."""
-        return next(name for name in ("rolling", "full", "since", "weighted") if getattr(self, name) is not None)
+        return next(name for name in STRATEGIES if getattr(self, name) is not None)
 
     @property
     def span(self) -> timedelta | None:

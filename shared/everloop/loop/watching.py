@@ -157,6 +157,11 @@ class Labels(Part):
     delay: Duration = standard(
         "0s", description="How late `everloop replay` and the demo hand in labels; nothing else uses it."
     )
+    matured: Annotated[Number, Field(ge=0, le=1)] = standard(
+        0.8,
+        description="Quality of a window is judged from this share on of the labels that its rows usually get at all: "
+        "early labels are often other than late ones. 0: whatever has come is judged.",
+    )
 
 
 class Limit(Part):

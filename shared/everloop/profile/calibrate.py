@@ -14,21 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.loop import Test
-from everloop.measures import policy, running
+from everloop.measures import components, policy, running
 from everloop.measures.divergence import Shape, divergence, inverse_rows, noise_per_row, standardised
 from everloop.profile.cut import Cuts, cut
 from everloop.profile.groups import column_groups
 from everloop.profile.places import places_of
 from everloop.profile.sample import Counted, Sample, counted, slots_of
 from everloop.profile.seasons import SLOTS
-from everloop.profile.values import AlarmCurve, Calibration, ColumnProfile, Profile, Season
+from everloop.profile.values import AlarmCurve, Band, Bands, Calibration, ColumnProfile, Profile, Season
 
 Floats = NDArray[np.float64]
 CONFIRMS: Final = (1, 2, 3, 5)
 """Numbers of confirming windows that curves are made for; for another the next smaller one errs towards quiet."""
 SCORE: Final = "score"
-USUAL: Final = 0.95
-"""Quantile that the window's and the running statistic are scaled by, so that one threshold serves both."""
+USUAL: Final = (0.5, 0.95)
+"""Quantiles that each statistic is put in place by, so that one threshold serves all."""
 FOLDS: Final = 8
 FEWEST: Final = 40
 """Windows that say anything about what windows show."""
@@ -57,7 +57,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column over all windows: standardised divergences and what is added up (windows,), and the usual of all.
+    """One column over all windows: standardised divergences (windows,), components (windows, components), the usual.
 
     Each eighth of the windows is standardised by what the others show. A window that helps to say what is usual is
     never far from it: where windows hang together, limits made of all of them raised half as many alarms again.
@@ -66,7 +66,6 @@ class Column:
     name: str
     strong: Floats
     numbers: Floats
-    one_sided: bool
     usual: Usual
 
 
@@ -94,34 +93,32 @@ def measured(
     column: ColumnProfile, counts: Counted, cuts: Cuts, test: Test, season: Season | None, *, name: str | None = None
 ) -> Column:
     """Each window against the reference without its own rows."""
-    shape = shape_of(column, test)
-    reference, lacking = _references(counts, cuts, season)
-    current = counts.windows
+    shape, scores = shape_of(column, test), scores_of(column)
+    reference, current = _references(counts, cuts, season), counts.windows
     inverse = inverse_rows(reference.sum(axis=1), current.sum(axis=1))
-    numeric = column.kind == "numeric"
     raw = Raw(
         divergence(shape, reference, current), noise_per_row(shape, counts.reference) * inverse,
-        counts.means - lacking if numeric else np.full(len(inverse), np.nan), inverse,
+        components.moved(scores, reference, current), components.noise(scores, reference, inverse),
     )  # fmt: skip
-    strong, shifts = np.full((2, len(inverse)), np.nan)
+    strong, numbers = np.full(len(inverse), np.nan), np.zeros_like(raw.moved)
     for fold in np.array_split(np.arange(len(inverse)), FOLDS):
         usual = Usual.of(raw.without(fold))
-        strong[fold], shifts[fold] = usual.strong(raw.only(fold)), usual.shifts(raw.only(fold))
-    return Column(name or column.name, strong, shifts if numeric else strong, not numeric, Usual.of(raw))
+        strong[fold], numbers[fold] = usual.strong(raw.only(fold)), usual.numbers(raw.only(fold))
+    return Column(name or column.name, strong, numbers, Usual.of(raw))
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Per window, shape (windows,): divergence, its noise, the shift of the mean in deviations, 1/n + 1/m."""
+    """Per window: divergence and its noise (windows,), what mean scores moved and their noise (windows, components)."""
 
     found: Floats
     noise: Floats
     moved: Floats
-    inverse: Floats
+    variance: Floats
 
     def only(self, places: NDArray[np.int64]) -> Raw:
         """Some windows."""
-        return Raw(self.found[places], self.noise[places], self.moved[places], self.inverse[places])
+        return Raw(self.found[places], self.noise[places], self.moved[places], self.variance[places])
 
     def without(self, places: NDArray[np.int64]) -> Raw:
         """The others."""
@@ -135,7 +132,7 @@ class Usual:
     unit: float
     center: float
     spread: float
-    shift: float
+    shift: Floats
 
     @classmethod
     def of(cls, raw: Raw) -> Usual:
@@ -143,17 +140,17 @@ class Usual:
         unit = max(0.0, _mean(raw.found - raw.noise))
         roots = np.cbrt(raw.found / (raw.noise + unit))
         known = roots[np.isfinite(roots)]
-        return cls(
-            unit, _mean(roots), float(known.std()) if known.size else 0.0, max(0.0, _mean(raw.moved**2 - raw.inverse))
-        )
+        beyond = raw.moved**2 - raw.variance
+        shift = np.array([max(0.0, _mean(one)) for one in beyond.T])
+        return cls(unit, _mean(roots), float(known.std()) if known.size else 0.0, shift)
 
     def strong(self, raw: Raw) -> Floats:
         """The standardised divergences of windows."""
         return standardised(raw.found / (raw.noise + self.unit), self.center, self.spread)
 
-    def shifts(self, raw: Raw) -> Floats:
-        """The shifts of their means, over their errors."""
-        return running.of_means(raw.moved, raw.inverse, self.shift)
+    def numbers(self, raw: Raw) -> Floats:
+        """What their mean scores moved, over its deviation."""
+        return components.standardised(raw.moved, raw.variance + self.shift)
 
 
 def shape_of(column: ColumnProfile, test: Test) -> Shape:
@@ -162,25 +159,18 @@ def shape_of(column: ColumnProfile, test: Test) -> Shape:
     return Shape.of(test, column_groups(column), places_of(column.edges) if numeric else None, column.deviation)
 
 
-def combined(strongest: Floats, running_statistic: Floats, scale: float, running_scale: float) -> Floats:
-    """The one number that a threshold is held against: whichever of both passes its usual size more."""
-    return np.maximum(strongest / scale, running_statistic / running_scale)
+def scores_of(column: ColumnProfile) -> Floats:
+    """The scores of a column's bins, shape (bins, components)."""
+    if column.kind == "numeric":
+        return components.of_numbers(column.counts)
+    return components.of_categories(column.counts, column_groups(column))
 
 
-def _references(counts: Counted, cuts: Cuts, season: Season | None) -> tuple[Floats, Floats]:
-    """For each window the counts that it is compared with, and their mean, both without the window's own rows."""
+def _references(counts: Counted, cuts: Cuts, season: Season | None) -> Floats:
+    """For each window the counts that it is compared with, without the window's own rows."""
     if season is None:
-        reference = counts.reference - counts.inside
-        return reference, _mean_without(counts.reference_sum - counts.inside_sum, reference)
-    touched = cuts.slots(season)
-    whole, sums = touched @ counts.by_slot(cuts, season), touched @ counts.sums_by_slot(cuts, season)
-    reference = whole - counts.windows
-    return reference, _mean_without(sums - counts.sums, reference)
-
-
-def _mean_without(sums: Floats, reference: Floats) -> Floats:
-    rows = reference.sum(axis=1)
-    return np.asarray(sums / np.where(rows > 0, rows, np.nan))
+        return counts.reference - counts.inside
+    return cuts.slots(season) @ counts.by_slot(cuts, season) - counts.windows
 
 
 def _season(profile: Profile, counts: dict[str, Counted], cuts: Cuts, rules: Rules) -> tuple[Season | None, str]:
@@ -224,7 +214,7 @@ def _excess(profile: Profile, counts: dict[str, Counted], cuts: Cuts, test: Test
     total = np.zeros(len(cuts.ranges))
     for column in profile.columns:
         shape, held = shape_of(column, test), counts[column.name]
-        reference, _ = _references(held, cuts, season)
+        reference = _references(held, cuts, season)
         per_row = noise_per_row(shape, held.reference)
         inverse = inverse_rows(reference.sum(axis=1), held.windows.sum(axis=1))
         found = divergence(shape, reference, held.windows) / per_row - inverse
@@ -234,19 +224,19 @@ def _excess(profile: Profile, counts: dict[str, Counted], cuts: Cuts, test: Test
 
 def _calibration(columns: Sequence[Column], cuts: Cuts, rules: Rules) -> Calibration:
     strongest = np.nan_to_num(np.stack([one.strong for one in columns])).max(axis=0)
-    sums = running.strongest(
-        np.stack([one.numbers for one in columns], axis=1), np.array([c.one_sided for c in columns])
-    )
-    scale, running_scale = (max(float(np.quantile(one, USUAL)), 1e-9) for one in (strongest, sums))
-    found = combined(strongest, sums, scale, running_scale)
+    numbers = np.concatenate([one.numbers for one in columns], axis=1)
+    sums = running.sums(numbers, running.owners([one.numbers.shape[1] for one in columns]))
+    each = strongest, sums.own.max(axis=1, initial=0.0), sums.joint
+    window, column, joint = bands = [_band(one) for one in each]
+    found = np.max([(one - band.middle) / band.reach for one, band in zip(each, bands, strict=True)], axis=0)
     return Calibration(
         every_ms=rules.every_ms, size_ms=rules.size_ms, rows=rules.rows, windows=len(found), span_ms=cuts.span_ms,
         test=rules.test, score_test=rules.score_test,
         unit={one.name: _short(one.usual.unit) for one in columns},
-        shift={one.name: _short(one.usual.shift) for one in columns},
+        shift={f"{one.name}/{n}": _short(shift) for one in columns for n, shift in enumerate(one.usual.shift.tolist())},
         center={one.name: _short(one.usual.center) for one in columns},
         spread={one.name: _short(one.usual.spread) for one in columns},
-        scale=_short(scale), running_scale=_short(running_scale),
+        bands=Bands(window=window, column=column, joint=joint),
         curves={confirm: _curve(found, confirm, rules.seed) for confirm in CONFIRMS},
     )  # fmt: skip
 
@@ -254,6 +244,11 @@ def _calibration(columns: Sequence[Column], cuts: Cuts, rules: Rules) -> Calibra
 def _curve(found: Floats, confirm: int, seed: int) -> AlarmCurve:
     alarms, thresholds = zip(*policy.curve(found, confirm, seed), strict=True)
     return AlarmCurve(alarms=alarms, threshold=thresholds)
+
+
+def _band(found: Floats) -> Band:
+    middle, high = np.quantile(found, USUAL)
+    return Band(middle=_short(middle), reach=_short(max(high - middle, 1e-9)))
 
 
 def _short(number: float) -> float:

@@ -47,53 +47,28 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One column: counts per bin of the reference (bins,), of its part in each window, of each window (windows, bins).
-
-    `sums` are of values in reference deviations from the reference's mean; `means` those of the windows (windows,).
-    """
+    """One column: counts of the reference (bins,), of each window and of its part in the reference (windows, bins)."""
 
     per_slice: Floats
-    sums_per_slice: Floats
     reference: Floats
-    reference_sum: float
     windows: Floats
-    sums: Floats
     inside: Floats
-    inside_sum: Floats
-
-    @property
-    def means(self) -> Floats:
-        """NaN where a window has no value."""
-        rows = self.windows.sum(axis=1)
-        return np.asarray(self.sums / np.where(rows > 0, rows, np.nan))
 
     def by_slot(self, cuts: Cuts, season: Season) -> Floats:
         """Counts per slot of the season, shape (slots, bins)."""
         return _by_slot(self.per_slice, cuts, season)
 
-    def sums_by_slot(self, cuts: Cuts, season: Season) -> Floats:
-        """Sums per slot of the season, shape (slots,)."""
-        return _by_slot(self.sums_per_slice[:, None], cuts, season)[:, 0]
-
 
 def counted(column: ColumnProfile, values: Values, sample: Sample, cuts: Cuts) -> Counted:
     """Count a column by slice and window."""
-    cells, deviations = cells_of(column, values)
+    cells, _ = cells_of(column, values)
     bins = len(column.counts)
     known = (cells >= FIRST_BIN) & (cuts.of >= 0)
     slices, places = cuts.of[known], cells[known] - FIRST_BIN
     inside = sample.inside[known]
     per_slice = _table(slices, places, cuts.slices, bins)
     inner = _table(slices[inside], places[inside], cuts.slices, bins)
-    moved = deviations[known]
-    sums, inner_sums = (
-        np.bincount(slices[some], weights=moved[some], minlength=cuts.slices).astype(np.float64)
-        for some in (np.ones(len(slices), dtype=bool), inside)
-    )
-    return Counted(
-        per_slice, sums, inner.sum(axis=0), float(inner_sums.sum()), cuts.sums(per_slice), cuts.sums(sums),
-        cuts.sums(inner), cuts.sums(inner_sums),
-    )  # fmt: skip
+    return Counted(per_slice, inner.sum(axis=0), cuts.sums(per_slice), cuts.sums(inner))
 
 
 def slots_of(column: ColumnProfile, values: Values, times: Ints, season: Season) -> SlotCounts:

@@ -88,14 +88,38 @@ class AlarmCurve(_Value):
         return list(zip(self.alarms, self.threshold, strict=True))
 
 
+class Band(_Value):
+    """What a statistic of windows usually is: its median, and how far above that its 95 % quantile lies."""
+
+    middle: Finite
+    reach: Annotated[Finite, Field(gt=0)]
+
+    def standing(self, found: float) -> float:
+        """How far above the usual a value is, in units of `reach`."""
+        return (found - self.middle) / self.reach
+
+    def value(self, standing: float) -> float:
+        """The value that stands so far above the usual."""
+        return self.middle + standing * self.reach
+
+
+class Bands(_Value):
+    """The usual of a window's strongest column, and of the running statistics: of the strongest column, and of all."""
+
+    window: Band
+    column: Band
+    joint: Band
+
+
 class Calibration(_Value):
     """What windows of the reference show while nothing happens: what a budget of false alarms is turned into limits by.
 
     Windows are cut as the loop file cuts them (`every_ms`, `size_ms`, or by `rows`); `windows` of them over `span_ms`
     of time were measured by `test` (scores: `score_test`). By column (`score`: the scores): `unit` is what divergences
-    have beyond their noise, `shift` the variance of means beyond theirs, `center` and `spread` are mean and deviation
-    of the cube root of the ratio; see `everloop.measures.divergence`. `scale` and `running_scale` are what the
-    strongest column of a window, and the running statistic, seldom pass. `curves` are by number of confirming windows.
+    have beyond their noise, `center` and `spread` are mean and deviation of the cube root of the ratio; see
+    `everloop.measures.divergence`. `shift` is by column and component (`amount/0`) what the variance of mean scores has
+    beyond its noise; see `everloop.measures.components`. `bands` say what statistics usually are; a calibration without
+    is of an older release, and is not used. `curves` are by number of confirming windows.
     """
 
     every_ms: Count
@@ -109,9 +133,15 @@ class Calibration(_Value):
     shift: Mapping[str, Finite]
     center: Mapping[str, Finite]
     spread: Mapping[str, Finite]
-    scale: Finite
-    running_scale: Finite
+    bands: Bands | None = None
     curves: Mapping[int, AlarmCurve]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_release(cls, data: object) -> object:
+        """Leave out what is not used any more."""
+        gone = {"scale", "running_scale"}
+        return {name: one for name, one in data.items() if name not in gone} if isinstance(data, dict) else data
 
 
 Season = Literal["hour_of_day", "hour_of_week"]

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from everloop import keys
 from everloop.rows import checked
 from everloop.rows.reading import UNPROVEN, is_plain
 from everloop.rows.values import Rows
@@ -48,6 +49,8 @@ def gather(values: Sequence[bytes]) -> list[Gathered] | None:
     """
     try:
         found = [orjson.loads(value) for value in values]
+        if not keys.are_once(b"".join(values), sum(map(len, found)) + sum(len(row["features"]) for row in found)):
+            return None
         alike = _alike(found)
         if len(alike) * MANY > len(found):
             return None

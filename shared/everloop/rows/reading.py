@@ -6,10 +6,11 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
+from everloop import keys
 from everloop.codec import ARROW, STRUCTURED, binary_attributes, build, decode, type_of
 from everloop.errors import InvalidError
 from everloop.events import Event, PredictionsLogged
@@ -47,9 +48,9 @@ def read_record(value: bytes | None, headers: Headers) -> Rows | Event:
         kind = last.get("ce_type")
         try:
             if kind == _TYPE:
-                return checked.record(*_envelope(last), orjson.loads(value))
+                return checked.record(*_envelope(last), _parsed(value))
             if kind is None and is_plain(last):
-                return checked.plain(orjson.loads(value))
+                return checked.plain(_parsed(value))
         except UNPROVEN:
             pass
         last = {name: raw or b"" for name, raw in headers}  # Kafka has headers without a value
@@ -84,6 +85,14 @@ def is_plain(last: Mapping[str, bytes]) -> bool:
         if name[:3] == "ce_":
             return False
     return "content-type" not in last or not last["content-type"].startswith(STRUCTURED)
+
+
+def _parsed(value: bytes) -> dict[str, Any]:
+    """A record in JSON. Raises one of `UNPROVEN` for what is none, or has a key twice."""
+    data: dict[str, Any] = orjson.loads(value)
+    if not keys.are_once(value, keys.count(data)) and keys.has_twice(value):
+        raise checked.DoubtError
+    return data
 
 
 def _arrow(value: bytes, last: Mapping[str, bytes]) -> Rows:

@@ -14,24 +14,32 @@ from numpy.typing import NDArray
 from everloop.errors import InvalidError
 from everloop.profile.build import Task
 from everloop.sketch.classified import CUT, ScoreCounts, brier
+from everloop.sketch.delays import (
+    DELAY_BINS,
+    UPPERS,
+    count_delays,
+    delays_from_plain,
+    delays_to_plain,
+    places_of_delays,
+)
 from everloop.sketch.reading import count, integers, place
 from everloop.sketch.residuals import UNITS, Residuals, in_units
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
-AGE_BINS: Final = 48
-"""Ages of labels: bin 0 is none, bin k holds 2^(k-1) <= age < 2^k milliseconds; the last one is 4,000 years."""
+OCTAVES: Final = 48
+"""Ages were kept by powers of two before: bin k held 2^(k-1) <= age < 2^k milliseconds. Such counts can be read."""
 TASKS: Final[frozenset[str]] = frozenset({"binary", "multiclass", "regression"})
 _MALFORMED: Final = "labelled rows are counts and sums in integers, of one task"
 
 
 def _no_ages() -> Integers:
-    return np.zeros(AGE_BINS, dtype=np.int64)
+    return np.zeros(DELAY_BINS, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """Counts of labelled rows. `ages` (48,) counts rows by the age of their label, see `AGE_BINS`.
+    """Counts of labelled rows. `ages` (`DELAY_BINS`,) counts rows by the age of their label.
 
     `series` is the stream of errors, by the begin of each interval (ms): rows, wrong rows, and the sum of a loss within
     [0, 1], in millionths. Binary: a row is wrong on the other side of 0.5 (0.5 itself is a yes), its loss is the
@@ -72,7 +80,7 @@ class Labelled:
             unit,
             ScoreCounts.observe(score, label) if task == "binary" else ScoreCounts(),
             Residuals.observe(residuals),
-            _ages(np.asarray(ages_ms, dtype=np.int64)[kept]),
+            count_delays(np.asarray(ages_ms, dtype=np.int64)[kept]),
             _series(when, *_errors(task, score, label, residuals)) if task != "multiclass" else {},
             kept.size - int(np.count_nonzero(kept)),
         )
@@ -98,15 +106,14 @@ class Labelled:
         )
 
     def age_ms(self, share: float) -> int | None:
-        """Age of the label that this share of rows does not exceed: the upper end of its bin, at most twice the age.
+        """Age of the label that this share of rows does not exceed: the end of its bin, at most an eighth older.
 
         None without rows.
         """
         if not self.rows:
             return None
         passed = np.cumsum(self.ages) >= max(1, math.ceil(share * self.rows))
-        found = int(np.argmax(passed))
-        return int(2**found - 1)
+        return int(UPPERS[np.argmax(passed)])
 
     def __eq__(self, other: object) -> bool:
         """Equal counts and sums."""
@@ -123,7 +130,7 @@ class Labelled:
             "task": self.task,
             "scale": self.scale,
             "measured": measured(),
-            "ages": {str(one): int(self.ages[one]) for one in np.flatnonzero(self.ages)},
+            "delays": delays_to_plain(self.ages),
             "series": {str(start): list(self.series[start]) for start in sorted(self.series)},
             "rejected": self.rejected,
         }
@@ -168,12 +175,6 @@ def _errors(task: Task, score: Floats, label: Floats, residuals: Integers) -> tu
     return np.zeros_like(residuals), np.rint(over / (1 + over) * 1e6).astype(np.int64)
 
 
-def _ages(ages_ms: Integers) -> Integers:
-    """Count by bit length; a label that is older than its row is of age 0."""
-    places = np.frexp(np.clip(ages_ms, 0, 2 ** (AGE_BINS - 1) - 1).astype(np.float64))[1]
-    return np.bincount(places, minlength=AGE_BINS).astype(np.int64)
-
-
 def _series(points: Integers, wrong: Integers, loss: Integers) -> dict[int, tuple[int, int, int]]:
     starts, place = np.unique(points, return_inverse=True)
     sums = np.zeros((starts.size, 3), dtype=np.int64)
@@ -189,13 +190,19 @@ def _merged(
     return {start: (a[0] + b[0], a[1] + b[1], a[2] + b[2]) for start, (a, b) in both.items()}
 
 
+def _read_ages(plain: Mapping[str, Any]) -> Integers:
+    """Ages by bin; those by powers of two stand at the end of their octave."""
+    ages = _no_ages()
+    for text, rows in plain.get("ages", {}).items():
+        ages[places_of_delays(np.array([2 ** place(text, OCTAVES) - 1]))] += count(rows)
+    return ages + delays_from_plain(plain.get("delays", {}))
+
+
 def _read(plain: Mapping[str, Any]) -> Labelled:
     task, scale = plain["task"], plain["scale"]
     if task not in TASKS or type(scale) is not float or scale != _scale(task, scale):
         raise ValueError("no task, or a scale that is none")
-    ages, series = _no_ages(), {}
-    for text, rows in plain["ages"].items():
-        ages[place(text, AGE_BINS)] = count(rows)
+    ages, series = _read_ages(plain), {}
     for text, sums in plain["series"].items():
         rows, wrong, loss = (count(number) for number in integers(sums, 3).tolist())
         series[int(text)] = (rows, wrong, loss)

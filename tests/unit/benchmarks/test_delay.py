@@ -52,13 +52,11 @@ def test_a_threshold_is_the_lowest_with_few_enough_alarms() -> None:
     assert level == pytest.approx(1.0, rel=1e-3)
 
 
-def test_the_published_figures_are_of_every_cell_and_ours_is_never_far_behind_the_first() -> None:
-    """It is not first in most of them, as the page says; but within half a window in each, as neither of the others."""
+def test_the_published_figures_are_of_every_cell_and_ours_is_first_in_most() -> None:
     cells = delay_page.figures()["cells"]
     assert [(one["kind"], one["size"]) for one in cells] == [(kind, size) for kind in KINDS for size in SIZES]
     assert min(one["seeds"] for one in cells) >= 30
-    behind = {side: max(one["mean"][side] - min(one["mean"].values()) for one in cells) for side in delay_page.SIDES}
-    assert behind["ours"] <= 0.5 < min(behind["evidently"], behind["adwin"])
+    assert sum(delay_page.firsts(one) == ["ours"] for one in cells) > len(cells) / 2
 
 
 @pytest.mark.soak

@@ -23,6 +23,7 @@ from everloop.runtime.log import Message, Place
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import Limits, Publisher
 from everloop_ingest.adapters.routes import RouteFold
+from everloop_ingest.adapters.writers import LogWriter
 from tests.builders import NOON, a_loop
 from tests.unit.cli.turns import Stack, a_stack, refusal
 from tests.unit.ingest.builders import NOON_MS, FakeWall, said
@@ -191,7 +192,7 @@ class Served:
 def served() -> Iterator[Served]:
     stack, metrics, models = a_stack(), Metrics(), set[str]()
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
-    publisher = Publisher(stack.broker.client(), metrics, Limits(gather_s=0))
+    publisher = Publisher(LogWriter(stack.broker.client()), metrics, Limits(gather_s=0))
     add_routes(app, Door(publisher, lambda: models, FakeWall(), metrics))
     server = serve_in_thread(app, 0)
     try:

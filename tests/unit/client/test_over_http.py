@@ -24,6 +24,7 @@ from everloop.metrics import Metrics
 from everloop.runtime.memory import MemoryLog
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import Limits, Publisher
+from everloop_ingest.adapters.writers import LogWriter
 from examples import sdk_fastapi, sdk_log
 from tests.unit.client.fakes import FAST, ROW
 from tests.unit.ingest.builders import NOON_MS, FakeWall, said
@@ -42,7 +43,7 @@ def house() -> Iterator[House]:
     broker = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()})
     metrics = Metrics()
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
-    publisher = Publisher(broker.client(), metrics, Limits(gather_s=0))
+    publisher = Publisher(LogWriter(broker.client()), metrics, Limits(gather_s=0))
     add_routes(app, Door(publisher, lambda: {"fraud"}, FakeWall(), metrics))
     serving = serve_in_thread(app, 0)
     yield House(f"http://127.0.0.1:{serving.port}", broker)

@@ -14,6 +14,7 @@ import pytest
 from everloop.client.batches import Batch, Made, as_rows, make
 from everloop.client.limits import Limits
 from everloop.client.values import About, Held, Prediction, Row, hold, hold_labels
+from everloop.events import PredictionsLogged
 from everloop_ingest.adapters.bodies import read_labels, read_predictions
 from everloop_ingest.domain.reading import Stamp
 
@@ -182,6 +183,7 @@ def test_the_front_door_reads_columns_and_rows_as_the_same() -> None:
     told = read_predictions({"model": "fraud", **columns(batch)}, STAMP)
     again = read_predictions(orjson.loads(as_rows(batch)), STAMP)
     assert told.wrong == again.wrong == {}
+    assert isinstance(told.event, PredictionsLogged)
     assert told.event.model_copy(update={"status": ("ok", "ok")}) == again.event
     (labels,) = made(hold_labels(About("labels", "fraud"), ["a", "b"], [0, 1], NOON)).batches
     assert read_labels({"model": "fraud", **columns(labels)}, STAMP) == read_labels(

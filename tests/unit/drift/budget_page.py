@@ -14,33 +14,41 @@ from tests.unit.drift.power import KEPT
 BUDGET: Final = f"""\
 `drift.false_alarms: 1 per 30d` says how many false alarms of inputs and scores are acceptable, in place of limits.
 What windows show while nothing happens is measured when a version is trained: the rows that it learnt from are cut
-into windows as the loop file cuts them, and each is measured against the reference, less its own rows. That travels in
-the profile (`calibration`, [decision 18](adr/0018-limits-come-from-the-reference.md)), and every window carries it.
+into windows as the loop file cuts them, and each is measured against the reference, less its own rows. That travels
+in the profile (`calibration`, [decision 18](adr/0018-limits-come-from-the-reference.md)), and every window carries
+it.
 
-*One number per column.* The divergence of the loop file's test (`default.test`, `score.test`; of a distance the square)
-over what is to be expected of it: its noise, which falls as 1/n + 1/m, and what windows of the reference differ by
-beyond it. The cube root of that ratio is nearly normal for few categories and for many bins (Wilson and Hilferty 1931);
-less its mean, over its deviation, it means the same for each column. Each of {FOLDS} stretches of the reference is
-standardised by what the others show.
+*One number per column.* The divergence of the loop file's test (`default.test`, `score.test`; of a distance the
+square) over what is to be expected of it: its noise, which falls as 1/n + 1/m, and what windows of the reference
+differ by beyond it. The cube root of that ratio is nearly normal for few categories and for many bins (Wilson and
+Hilferty 1931); less its mean, over its deviation, it means the same for each column. Each of {FOLDS} stretches of the
+reference is standardised by what the others show.
 
-*What adds up.* A change too small for one window shows in many. Each column of numbers also gives the shift of its mean
-over its error, each of categories the number above; the running statistic is the largest |sum of the last k| / √k over
-columns and k = {", ".join(map(str, SPANS))} (Willsky and Jones 1976; Lai 1995). It begins anew when an episode opens or
-closes; while one is open, no more windows are added up than would close it. A change so small that only sums show it
-may so open and close several episodes.
+*What adds up.* A change too small for one window shows in many windows, and one too small for one column in many
+columns. Each column also gives a few numbers that by chance are about 0 with a deviation of 1: of numbers how far the
+mean of their normal scores is from the reference's (van der Waerden 1952), and that of the scores' squares (Klotz
+1962), which see location and spread and have no moments to be led astray by; of categories contrasts, whose squares
+are Pearson's chi-square. They are summed over the last k = {", ".join(map(str, SPANS))} windows (Willsky and Jones
+1976; Lai 1995), and the squares of the sums are added up: over the numbers of one column (`running_shift`), and over
+those of all (`joint_shift`: the columns without which the others together are as usual are named). As standard normal
+numbers (Wilson and Hilferty 1931) they mean the same for any span and any number of columns. Sums begin anew when an
+episode opens or closes; while one is open, no more windows are added up than would close it. A change so small that
+only sums show it may so open and close several episodes.
 
-*The threshold.* The strongest column and the running statistic, each over what it seldom passes, make one number per
-window (`budget.found`). Drift is above `budget.threshold`: the lowest at which the whole policy (`confirm` windows open
-an episode, as many close it, an episode is one alarm) would raise no more alarms than the budget, over stretches of the
-reference put together anew (circular block bootstrap, Politis and Romano 1992), one alarm added: above the largest of N
-values the next one comes with chance 1 / (N + 1). Curves are kept for {", ".join(map(str, CONFIRMS))} confirming
-windows; for another number the next smaller one errs towards quiet.
+*The threshold.* The strongest column of the window, the strongest sum of one column and that of all make one number
+per window (`budget.found`): how far the one that stands out most is above its usual, which is its median over the
+windows of the reference, in units of the way from there to its 95 % quantile. Drift is above `budget.threshold`: the
+lowest at which the whole policy (`confirm` windows open an episode, as many close it, an episode is one alarm) would
+raise no more alarms than the budget, over stretches of the reference put together anew (circular block bootstrap,
+Politis and Romano 1992), one alarm added: above the largest of N values the next one comes with chance 1 / (N + 1).
+Curves are kept for {", ".join(map(str, CONFIRMS))} confirming windows; for another number the next smaller one errs
+towards quiet.
 
-*What cannot be certified is said.* One alarm in 30 days needs a reference of 30 days: the rarest thing that it can show
-comes once in it. With a shorter one the finest budget that it can certify stands in `budget.certified`, and its
-threshold is used. With fewer than {FEWEST} windows, or under windows or tests other than the version was trained under,
-limits are fixed and `budget.note` says why. A missing rate that changed by 0.2, and what left a constant, stay drift in
-either case. Windows from before the change that a version was trained on are not looked at."""
+*What cannot be certified is said.* One alarm in 30 days needs a reference of 30 days: the rarest thing that it can
+show comes once in it. With a shorter one the finest budget that it can certify stands in `budget.certified`, and its
+threshold is used. With fewer than {FEWEST} windows, or under windows or tests other than the version was trained
+under, limits are fixed and `budget.note` says why. A missing rate that changed by 0.2, and what left a constant, stay
+drift in either case. Windows from before the change that a version was trained on are not looked at."""
 
 PROMISED: Final = """\
 By simulation through calibration and policy, worlds that do not change (a window per hour, 100 rows, five columns and

@@ -12,18 +12,20 @@ from everloop.durations import Rate
 from everloop.loop import Loop
 from everloop.profile import Calibration, build_profile
 from everloop.profile.seasons import HOUR_MS
-from everloop.profile.values import AlarmCurve
+from everloop.profile.values import AlarmCurve, Band, Bands
 from everloop_drift.domain import judging
 from everloop_drift.domain.arms import seasonal
-from everloop_drift.domain.budget import RUNNING, bought, follow_running, unusable
+from everloop_drift.domain.budget import JOINT, RUNNING, bought, follow_running, unusable
 from everloop_drift.domain.closing import Bounds, Closing
 from tests.builders import a_loop
 from tests.unit.drift.builders import a_window, an_inputs_arm
 from tests.unit.drift.worlds import WEEK, Lived, World, said
 
+USUAL = Band(middle=1.0, reach=2.0)
 KNOWN = Calibration(
     every_ms=HOUR_MS, size_ms=HOUR_MS, windows=240, span_ms=240 * HOUR_MS, test="psi", score_test="psi",
-    unit={"x": 0.0}, shift={"x": 0.0}, center={"x": 1.0}, spread={"x": 0.2}, scale=2.0, running_scale=3.0,
+    unit={"x": 0.0}, shift={"x/0": 0.0}, center={"x": 1.0}, spread={"x": 0.2},
+    bands=Bands(window=USUAL, column=USUAL, joint=USUAL),
     curves={
         1: AlarmCurve(alarms=(0.0, 1.0, 5.0), threshold=(1.6, 1.4, 1.1)),
         2: AlarmCurve(alarms=(0.0, 1.0, 5.0), threshold=(1.5, 1.2, 0.9)),
@@ -79,6 +81,11 @@ def test_a_calibration_for_something_else_is_not_used(loop: Loop, why: str) -> N
     assert why in unusable(KNOWN, loop)
 
 
+def test_a_calibration_of_an_older_release_is_read_and_not_used() -> None:
+    plain = KNOWN.model_dump(exclude={"bands"}) | {"scale": 2.0, "running_scale": 3.0, "shift": {"x": 0.0}}
+    assert "older release" in unusable(Calibration.model_validate(plain), budget_loop())
+
+
 def test_without_a_calibration_limits_are_fixed_and_the_verdict_says_so() -> None:
     profile = build_profile(
         {"x": np.random.default_rng(0).normal(size=2000)}, scores=np.random.default_rng(1).random(900)
@@ -122,6 +129,23 @@ def test_a_shift_too_small_for_one_window_adds_up() -> None:
     assert opened
     assert any(one.test == RUNNING and one.name == "b" for one in opened[0].measures)
     assert not any(one.drifted and one.test == "psi" for one in opened[0].measures)
+
+
+def test_what_moves_many_columns_a_little_shows_in_all_of_them_together() -> None:
+    """Four columns by a fifth of a deviation: for each by itself that takes many windows."""
+    (soon, together), (late, alone) = (
+        next(
+            (place, [one for one in look.measures if one.drifted])
+            for place, (look, _) in enumerate(lived.looks(24)) if look.found > (look.threshold or 0.0)
+        )
+        for moving in ((0, 1, 2, 3), (1,))
+        for lived in [Lived("stationary", 8, reference=3 * WEEK, shift=0.2, moving=moving)]
+    )  # fmt: skip
+    assert soon < late
+    assert {one.test for one in together} == {JOINT}
+    assert len(together) > 1
+    assert {one.name for one in together} <= {"a", "b", "c", "d", "score"}
+    assert {(one.name, one.test) for one in alone} == {("b", RUNNING)}
 
 
 def test_an_episode_is_over_when_the_change_is() -> None:

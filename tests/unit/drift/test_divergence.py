@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from everloop.loop import Test
-from everloop.measures import running, statistics
+from everloop.measures import statistics
 from everloop.measures.divergence import (
     Shape,
     divergence,
@@ -85,31 +85,3 @@ def test_a_divergence_as_the_tests_own_statistic() -> None:
 def test_a_side_without_rows_has_no_divergence() -> None:
     for test in TESTS:
         assert np.isnan(divergence(a_shape(test), counts(1, 100), np.zeros(BINS))), test
-
-
-def test_the_running_statistic_is_the_largest_of_all_sums() -> None:
-    numbers = np.random.default_rng(0).normal(size=(70, 3))
-    one_sided = np.array([False, True, False])
-    found = running.strongest(numbers, one_sided)
-    for last in (0, 1, 5, 31, 69):
-        sums = [
-            (total if single else abs(total)) / np.sqrt(len(some))
-            for span in running.SPANS
-            for column, single in enumerate(one_sided)
-            for some in [numbers[max(0, last + 1 - span) : last + 1, column]]
-            for total in [some.sum()]
-        ]
-        assert found[last] == pytest.approx(max([0.0, *sums]))
-
-
-def test_one_column_after_its_last_window_is_the_same() -> None:
-    numbers = np.random.default_rng(1).normal(size=(40, 1))
-    for one_sided in (True, False):
-        whole = running.strongest(numbers, np.array([one_sided]))
-        assert running.of_column(numbers[:, 0].tolist(), one_sided=one_sided) == pytest.approx(whole[-1])
-
-
-def test_at_most_so_many_windows_are_added_up() -> None:
-    numbers = [3.0] * 20 + [0.0, 0.0]
-    assert running.of_column(numbers, one_sided=False, most=2) == 0.0
-    assert running.of_column(numbers, one_sided=False) > 9

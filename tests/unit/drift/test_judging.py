@@ -294,7 +294,7 @@ def test_quality_has_intervals_the_reference_coverage_and_the_age_of_labels() ->
         a_window(0, an_outcomes_arm(seen, predicted=4000, reference_quality=REFERENCE), kind="outcomes")
     )
     assert (said.verdict, said.coverage, said.rows) == ("stable", 0.5, 2000)
-    assert said.label_age == e.LabelAges(p50=4095, p95=4095)
+    assert said.label_age == e.LabelAges(p50=3071, p95=3071)
     for name in ("roc_auc", "log_loss", "brier", "accuracy", "precision", "recall", "f1", "calibration_error"):
         one = said.quality[name]
         assert one.lower < one.value < one.upper

@@ -48,6 +48,7 @@ class Lived:
     test: Test = "psi"
     shift: float = 0.0
     budget: str = "1 per 30d"
+    moving: tuple[int, ...] = (1,)
     loop: Loop = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,9 +94,9 @@ class Lived:
         return made
 
     def arms(self, windows: int, part: int = 1) -> Iterator[e.ArmWindow]:
-        """So many windows after the reference; from the first on one column has moved by `shift`."""
+        """So many windows after the reference; from the first on the `moving` columns have moved by `shift`."""
         numbers, chosen, scores = self.rows(windows, self.reference, part)
-        numbers[:, :, 1] += self.shift
+        numbers[:, :, self.moving] += self.shift
         profile = self.profile
         for place in range(windows):
             start = BEGIN + (self.reference + place) * HOUR_MS

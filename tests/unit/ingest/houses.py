@@ -18,6 +18,7 @@ from everloop.metrics import Metrics
 from everloop.runtime.memory import MemoryClient, MemoryLog
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import Limits, Publisher
+from everloop_ingest.adapters.writers import LogWriter
 from tests.unit.ingest.builders import FakeWall, said
 
 
@@ -63,7 +64,7 @@ def a_house(most_waiting: int = 5) -> Iterator[House]:
         if fails[0]:
             raise FatalError("gone")
 
-    publisher = Publisher(MemoryClient(broker, hook), metrics, Limits(gather_s=0, most_waiting=most_waiting))
+    publisher = Publisher(LogWriter(MemoryClient(broker, hook)), metrics, Limits(gather_s=0, most_waiting=most_waiting))
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
     add_routes(app, Door(publisher, lambda: {"fraud", "price"}, wall, metrics, lambda model: model == "fraud"))
     with TestClient(app) as client:

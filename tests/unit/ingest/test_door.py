@@ -18,6 +18,7 @@ from everloop.runtime.memory import MemoryLog
 from everloop_ingest.adapters.beats import Beater
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.publisher import BacklogError, Limits, Publisher
+from everloop_ingest.adapters.writers import LogWriter
 from tests.unit.ingest.builders import NOON_MS, FakeWall, places, said
 from tests.unit.ingest.houses import House, a_house
 
@@ -164,7 +165,9 @@ def test_before_it_knows_what_is_applied_the_door_asks_to_be_asked_again() -> No
     broker = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()})
     beater = Beater(broker.client(), replica="0", wall=wall, metrics=metrics)
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
-    add_routes(app, Door(Publisher(broker.client(), metrics, Limits(gather_s=0)), beater.models, wall, metrics))
+    add_routes(
+        app, Door(Publisher(LogWriter(broker.client()), metrics, Limits(gather_s=0)), beater.models, wall, metrics)
+    )
     with TestClient(app) as client:
         asked = client.post("/v1/predictions", json=COLUMNS)
         assert (*_first(asked), asked.headers["Retry-After"]) == (503, "model", "starting", "1")
@@ -251,7 +254,7 @@ def test_a_full_backlog_says_when_to_come_again() -> None:
     metrics = Metrics()
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
     log = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()}).client()
-    add_routes(app, Door(FullPublisher(log, metrics), lambda: {"fraud"}, FakeWall(), metrics))
+    add_routes(app, Door(FullPublisher(LogWriter(log), metrics), lambda: {"fraud"}, FakeWall(), metrics))
     answer = TestClient(app).post("/v1/labels", json=LABELS)
     assert _first(answer) == (429, "body", "backlog")
     assert answer.headers["retry-after"] == "1"
@@ -262,7 +265,7 @@ def test_what_a_full_backlog_refuses_is_not_held_against_the_next_one() -> None:
     metrics = Metrics()
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
     log = MemoryLog({topic.name: topic.partitions for topic in topics.TOPICS.values()}).client()
-    add_routes(app, Door(FullPublisher(log, metrics), lambda: {"fraud"}, FakeWall(), metrics))
+    add_routes(app, Door(FullPublisher(LogWriter(log), metrics), lambda: {"fraud"}, FakeWall(), metrics))
     client, key = TestClient(app), {"idempotency-key": "k"}
     bodies = (LABELS, _with(LABELS, label=[0]))
     assert [client.post("/v1/labels", json=body, headers=key).status_code for body in bodies] == [429, 429]

@@ -13,6 +13,7 @@ from everloop.metrics import Metrics
 from everloop.runtime.log import Message, Place
 from everloop.runtime.memory import MemoryClient, MemoryLog
 from everloop_ingest.adapters.publisher import BacklogError, BrokerGoneError, Limits, Publisher
+from everloop_ingest.adapters.writers import LogWriter
 
 PLACE = Place("t", 0)
 RECORD = Message(PLACE, None, b"x")
@@ -40,7 +41,7 @@ def test_requests_that_come_together_are_one_call() -> None:
     log = SlowLog()
 
     async def run() -> None:
-        publisher = Publisher(log, Metrics())
+        publisher = Publisher(LogWriter(log), Metrics())
         await asyncio.gather(*(publisher.publish([RECORD], 1) for _ in range(20)))
         await publisher.close()
 
@@ -54,7 +55,7 @@ def test_beyond_the_backlog_requests_are_refused_and_the_others_kept() -> None:
     log.gate.clear()
 
     async def run() -> None:
-        publisher = Publisher(log, metrics, Limits(most_waiting=10))
+        publisher = Publisher(LogWriter(log), metrics, Limits(most_waiting=10))
         first = asyncio.create_task(publisher.publish([RECORD], 10))
         await asyncio.sleep(0)
         with pytest.raises(BacklogError):
@@ -76,7 +77,7 @@ def test_what_was_not_acknowledged_is_not_accepted(error: Exception) -> None:
     log.fails = error
 
     async def run() -> None:
-        publisher = Publisher(log, Metrics())
+        publisher = Publisher(LogWriter(log), Metrics())
         with pytest.raises(BrokerGoneError):
             await publisher.publish([RECORD], 1)
         log.fails = None
@@ -92,7 +93,7 @@ def test_while_the_broker_is_silent_nobody_waits_twice() -> None:
     log.gate.clear()
 
     async def run() -> None:
-        publisher = Publisher(log, Metrics(), Limits(answer_s=0.01))
+        publisher = Publisher(LogWriter(log), Metrics(), Limits(answer_s=0.01))
         with pytest.raises(BrokerGoneError):
             await publisher.publish([RECORD], 1)
         with pytest.raises(BrokerGoneError, match="does not answer"):

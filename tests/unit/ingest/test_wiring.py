@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from everloop import dataset, topics
+from everloop import topics
 from everloop.errors import UsageError
 from everloop.hosting import Health
+from everloop.matrix import ports
 from everloop.runtime.data import Lingering
 from everloop_ingest.__main__ import main
 from everloop_ingest.app import folds
@@ -27,7 +28,7 @@ def test_the_tables_agree_with_the_registry() -> None:
 
 
 def test_features_have_the_prefix_that_training_reads() -> None:
-    assert FEATURE == dataset.FEATURE
+    assert FEATURE == ports.FEATURE
 
 
 def test_the_rooms_agree_with_the_tables(tmp_path: Path) -> None:

@@ -150,7 +150,10 @@ def test_what_windows_show_is_standardised() -> None:
     assert found.span_ms == 600 * HOUR
     assert set(found.unit) == {"x", "c", "score"}
     assert 0.9 < found.center["x"] < 1.02
-    assert 1.0 < found.scale < 4.0
+    assert set(found.shift) == {"x/0", "x/1", "c/0", "score/0", "score/1"}
+    assert found.bands is not None
+    assert 0.0 < found.bands.window.middle < found.bands.column.middle < 3.0
+    assert all(0.5 < band.reach < 3.0 for band in (found.bands.window, found.bands.column, found.bands.joint))
     assert found.curves[1].threshold[0] > 1.0
 
 
@@ -159,7 +162,7 @@ def test_what_windows_differ_by_raises_their_unit() -> None:
     assert calm.calibration is not None
     assert lively.calibration is not None
     assert lively.calibration.unit["x"] > 4 * calm.calibration.unit["x"]
-    assert lively.calibration.shift["x"] > 0.1 > calm.calibration.shift["x"]
+    assert lively.calibration.shift["x/0"] > 0.1 > calm.calibration.shift["x/0"]
 
 
 def test_too_few_windows_show_nothing() -> None:

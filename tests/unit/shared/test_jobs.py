@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from everloop.errors import InvalidError
-from everloop.jobs import KEPT_FOLDERS, ChildJobs, Finished, InlineJobs, Jobs, Result, run_child
+from everloop.jobs import KEPT_FOLDERS, SCRATCH, ChildJobs, Finished, InlineJobs, Jobs, Result, run_child
 
 LONG = 60.0
 WRITE = "import sys,os; open(sys.argv[2]+'~','w').write({text!r}); os.rename(sys.argv[2]+'~', sys.argv[2]); "
@@ -99,6 +99,21 @@ def test_a_child_sees_nothing_of_the_parents_secrets(jobs: ChildJobs, monkeypatc
     assert "EVERLOOP_KEY" not in seen
     assert (seen["EVERLOOP_ARTIFACTS"], seen["DO_NOT_TRACK"]) == ("/store", "true")
     assert seen["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+@pytest.mark.parametrize("kind", ["good", "silent", "torn"])
+def test_what_a_child_holds_on_disk_goes_with_it(jobs: ChildJobs, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "jobs" / "orphaned" / SCRATCH).mkdir(parents=True)
+    jobs.start("a", kind, b"{}", LONG)
+    scratch = tmp_path / "jobs" / "a" / SCRATCH
+    assert [path.parent.name for path in (tmp_path / "jobs").glob(f"*/{SCRATCH}")] == ["a"]
+    the_end(jobs)
+    assert not scratch.exists()
+
+
+def test_a_child_is_told_where_to_put_it(jobs: ChildJobs, tmp_path: Path) -> None:
+    jobs.start("a", "environment", b"{}", LONG)
+    assert the_end(jobs).result["TMPDIR"] == str(tmp_path / "jobs" / "a" / SCRATCH)
 
 
 def test_a_key_is_a_file_name(jobs: ChildJobs) -> None:

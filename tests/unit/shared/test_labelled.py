@@ -71,11 +71,11 @@ def test_a_label_says_nothing_of_the_class_that_was_predicted() -> None:
 
 @pytest.mark.parametrize(
     ("age", "bin_", "end"),
-    [(-7, 0, 0), (0, 0, 0), (1, 1, 1), (2, 2, 3), (3, 2, 3), (4, 3, 7), (3_600_000, 22, 4_194_303)],
+    [(-7, 0, 0), (0, 0, 0), (1, 1, 1), (2, 9, 2), (3, 13, 3), (4, 17, 4), (3_600_000, 174, 3_670_015)],
 )
-def test_ages_are_known_to_a_factor_of_two(age: int, bin_: int, end: int) -> None:
+def test_ages_are_known_to_an_eighth(age: int, bin_: int, end: int) -> None:
     found = seen("binary", [(0.5, 1.0, age, 0)])
-    assert found.to_plain()["ages"] == {str(bin_): 1}
+    assert found.to_plain()["delays"] == {str(bin_): 1}
     assert found.age_ms(0.5) == found.age_ms(0.95) == end
 
 

@@ -12,6 +12,7 @@ from everloop import events as e
 from everloop.facts import Facts
 from everloop.loop import Loop
 from everloop.profile import ColumnProfile, Profile
+from everloop.snapshots import identified
 from everloop_trainer.domain import State, decide, evolve, initial, job
 from tests.builders import (
     HOUR_MS,
@@ -212,6 +213,8 @@ def test_a_run_is_told_by_which_columns_the_reference_is_split() -> None:
     [
         ({"since": "change"}, CHANGE, None),
         ({"rolling": "3h"}, CHANGE - HOUR_MS, None),
+        ({"rolling_rows": 600}, CHANGE, None),
+        ({"rolling_rows": 601}, OLD, None),
         ({"full": True}, OLD, None),
         ({"weighted": "2h"}, OLD, 2 * HOUR_MS),
     ],
@@ -224,6 +227,13 @@ def test_each_strategy_cuts_its_range(data: dict[str, object], start: int, half_
     assert [file.uri for file in (*cut.predictions, *cut.outcomes)] == [
         "memory://predictions/file", "memory://outcomes/file",
     ]  # fmt: skip
+
+
+def test_a_snapshot_has_its_id_and_how_many_rows_it_is_of() -> None:
+    cut = a_running_journal(a_loop(train={"data": {"rolling_rows": 500}})).last(e.TrainingStarted).spec.snapshot
+    assert (cut.rows, cut.content) == (500, None)
+    assert cut == identified("fraud", cut)
+    assert cut.id != identified("other", cut).id
 
 
 def test_a_change_without_a_date_falls_back_to_a_rolling_range() -> None:

@@ -131,6 +131,19 @@ def test_the_same_specification_gives_the_same_bytes(recipe: str) -> None:
     assert created(a_spec(store, recipe=recipe, holdout=0.5), store).artifact != created(spec, store).artifact
 
 
+def test_rows_that_are_not_those_of_before_are_refused() -> None:
+    store = MemoryStore()
+    spec = a_spec(store)
+    version = created(spec, store)
+    assert version.snapshot == spec.snapshot.model_copy(update={"content": version.snapshot.content})
+    again = spec.model_copy(update={"snapshot": version.snapshot})
+    assert created(again, store).artifact == version.artifact
+    fewer = version.snapshot.model_copy(update={"end": version.snapshot.end - 1000})
+    with pytest.raises(InvalidError, match="not those that were read before") as refusal:
+        train(again.model_copy(update={"snapshot": fewer}), store)
+    assert refusal.value.reason == "snapshot_changed"
+
+
 def test_nothing_of_the_holdout_is_learned_from() -> None:
     store = MemoryStore()
     spec = a_spec(store, recipe="recipes_of_a_test:WithinRows")

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from xxhash import xxh3_64_intdigest
 
-from everloop.dataset import FEATURE
 from everloop.errors import InvalidError
 from everloop.events import FileRef
+from everloop.matrix.ports import FEATURE
 from everloop_drift.domain.cells import CHAMPION
 
 Fetch = Callable[[FileRef], bytes]

@@ -27,6 +27,7 @@ from everloop.errors import InvalidError
 from everloop.events import BooksKept, ClosedSpan, HeartbeatPassed, IdsRemembered, PartialSaved, WindowsKept, named_id
 from everloop.runtime.log import Message, Place
 from everloop.sketch import Inputs, Labelled, Schema, Sums
+from everloop.sketch.delays import delays_from_plain, delays_to_plain
 from everloop_drift.domain.cells import Cell, Key, is_plain
 from everloop_drift.domain.closing import Bounds, Chain, Owed
 from everloop_drift.domain.merging import Saved, Source
@@ -104,11 +105,12 @@ def read_cell(value: bytes, layout: Layout) -> Cell:
     """The counts in the record of a cell. Raises `InvalidError` (`malformed`, `shape`)."""
     said = orjson.loads(value)
     sketch = said["sketch"]
-    inputs, labelled = sketch.get("inputs"), sketch.get("labelled")
+    inputs, labelled, late = (sketch.get(part) for part in ("inputs", "labelled", "late"))
     return Cell(
         Sums.from_plain(sketch["sums"]),
         None if inputs is None else Inputs.from_plain(layout, inputs),
         None if labelled is None else Labelled.from_plain(labelled),
+        None if late is None else delays_from_plain(late),
         said["offset"],
     )
 
@@ -162,7 +164,10 @@ def chain_message(model: str, chain: Chain, writer: Writer) -> Message:
     """What has been closed of a model."""
     event = WindowsKept.named(
         f"{model}/{chain.said}", EPOCH, model, said=chain.said, until=chain.until, start=chain.start, empty=chain.empty,
-        owed=[ClosedSpan(kind="inputs", **one.bounds._asdict(), predicted=one.predicted) for one in chain.owed],
+        owed=[
+            ClosedSpan(kind="inputs", **one.bounds._asdict(), predicted=one.predicted, fresh_rows=one.fresh_rows)
+            for one in chain.owed
+        ],
         revisable=[ClosedSpan(kind=kind, **bounds._asdict()) for kind, bounds in chain.revisable],
     )  # fmt: skip
     return _message(event, _home(model).partition, f"windows|{writer.replica}|{model}", writer)
@@ -175,7 +180,7 @@ def read_chain(event: WindowsKept) -> Chain:
         until=event.until,
         start=event.start,
         empty=event.empty,
-        owed=tuple(Owed(Bounds(one.start, one.end, one.fresh), one.predicted) for one in event.owed),
+        owed=tuple(Owed(Bounds(one.start, one.end, one.fresh), one.predicted, one.fresh_rows) for one in event.owed),
         revisable=tuple((one.kind, Bounds(one.start, one.end, one.fresh)) for one in event.revisable),
     )
 
@@ -191,6 +196,8 @@ def _sketch(cell: Cell) -> dict[str, object]:
         sketch["inputs"] = cell.inputs.to_plain()
     if cell.labelled is not None:
         sketch["labelled"] = cell.labelled.to_plain()
+    if cell.late is not None:
+        sketch["late"] = delays_to_plain(cell.late)
     return sketch
 
 

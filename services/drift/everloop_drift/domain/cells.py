@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from everloop.sketch import Inputs, Labelled, Sums
 from everloop.sketch.layout import AS_PROFILE, Schema
 
@@ -31,12 +34,16 @@ class Key(NamedTuple):
 class Cell:
     """Counts of one key: inputs and sums of scored rows, or labelled rows and their sums.
 
+    `late` (`DELAY_BINS`,) counts labels of older slices by their delay: they came behind the closing of their windows,
+    while this slice was the next to close.
+
     `offset`: the last record of the partition that was considered for it.
     """
 
     sums: Sums
     inputs: Inputs | None = None
     labelled: Labelled | None = None
+    late: NDArray[np.int64] | None = None
     offset: int = -1
 
 

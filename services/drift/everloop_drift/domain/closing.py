@@ -29,10 +29,14 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """An inputs window whose outcomes are still to be closed, and its rows by arm and version (`arm|version`)."""
+    """An inputs window whose outcomes are still to be closed, and its rows by arm and version (`arm|version`).
+
+    `fresh_rows` are those of its slices that were in no window before; None where an older version did not say.
+    """
 
     bounds: Bounds
     predicted: Mapping[str, int]
+    fresh_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,14 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """One window record to be written: `at` is when it closes (ms), `predicted` only for outcomes."""
+    """One window record to be written: `at` is when it closes (ms), `predicted` and `fresh_rows` only for outcomes."""
 
     kind: Kind
     bounds: Bounds
     revision: int
     at: int
     predicted: Mapping[str, int] | None = None
+    fresh_rows: int | None = None
 
 
 class Slices(Protocol):
@@ -93,8 +98,10 @@ def next_closing(chain: Chain, rules: WindowRules, slices: Slices) -> Closing | 
     return min(found, key=lambda one: (one.at, one.revision, one.kind, one.bounds), default=None)
 
 
-def closed(chain: Chain, closing: Closing, rules: WindowRules, predicted: Mapping[str, int]) -> Chain:
-    """The chain after this record was written; `predicted` are the rows of an inputs window by arm and version."""
+def closed(
+    chain: Chain, closing: Closing, rules: WindowRules, predicted: Mapping[str, int], fresh_rows: int | None = None
+) -> Chain:
+    """The chain after this record was written; of an inputs window `predicted` are its rows by arm and version."""
     bounds, kind = closing.bounds, closing.kind
     chain = replace(chain, said=chain.said + 1)
     if closing.revision:
@@ -103,7 +110,7 @@ def closed(chain: Chain, closing: Closing, rules: WindowRules, predicted: Mappin
     if kind == "outcomes":
         return replace(chain, owed=chain.owed[1:], revisable=revisable)
     empty = 0 if any(predicted.values()) else chain.empty + 1
-    owed = (*chain.owed, Owed(bounds, predicted))
+    owed = (*chain.owed, Owed(bounds, predicted, fresh_rows))
     return replace(chain, until=bounds.end, start=bounds.start, empty=empty, owed=owed, revisable=revisable)
 
 
@@ -154,7 +161,8 @@ def _by_rows(chain: Chain, rules: WindowRules, slices: Slices, begin: int) -> Bo
 
 def _outcomes(chain: Chain, rules: WindowRules) -> Sequence[Closing]:
     return [
-        Closing("outcomes", owed.bounds, 0, owed.bounds.end + rules.horizon, owed.predicted) for owed in chain.owed[:1]
+        Closing("outcomes", owed.bounds, 0, owed.bounds.end + rules.horizon, owed.predicted, owed.fresh_rows)
+        for owed in chain.owed[:1]
     ]
 
 

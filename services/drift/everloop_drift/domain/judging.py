@@ -23,6 +23,7 @@ from everloop.events import (
     Event,
     Evidence,
     LabelAges,
+    LabelFlow,
     Measure,
     MeasureTable,
     QualityMeasure,
@@ -34,7 +35,7 @@ from everloop.events import (
 from everloop.facts import Facts
 from everloop.loop import Loop, primary
 from everloop.sketch import Labelled
-from everloop_drift.domain import changes, concept, faults, incidents, realised
+from everloop_drift.domain import changes, concept, faults, incidents, label_flow, realised
 from everloop_drift.domain.budget import BESIDE, Look, budgeted, follow_running
 from everloop_drift.domain.cells import CHAMPION
 from everloop_drift.domain.diagnosis import Memory, Seen, diagnose
@@ -57,7 +58,7 @@ class State:
     `points` are the champion's errors since it became champion, or since its last episode of quality closed; bounded.
     `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first. The trails are
     for saying when an episode began. `segments` are those that have drifted of late. `running` has the numbers of the
-    last windows that are added up against a budget of false alarms.
+    last windows that are added up against a budget of false alarms. `labels` is how labels come.
     """
 
     inputs: Track = field(default_factory=Track)
@@ -71,6 +72,7 @@ class State:
     running: tuple[Mapping[str, float], ...] = ()
     memory: Memory = field(default_factory=Memory)
     incident: incidents.Incident | None = None
+    labels: label_flow.Flow = field(default_factory=label_flow.Flow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
     arm = champion(cause.arms, track.version)
     version = arm.version if arm else track.version
     superseded = track.version is not None and version != track.version
-    finding = _diagnosed(state, cause, arm, judge(state, cause, arm, loop), loop)
+    flow = label_flow.look(state.labels, cause, arm, loop) if cause.kind == "outcomes" else None
+    finding = _diagnosed(state, cause, arm, judge(state, cause, arm, loop, flow), loop)
     confirm = loop.drift.confirm if finding.since is None else 1
     after = step(track, finding.verdict, cause, confirm, superseded=superseded)
     reason, began = finding.reason, after.change_at
@@ -129,6 +132,7 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
         ranking=rank(arm.columns if arm else (), finding.figures), change=_change(state, cause, finding, after),
         segments=say_segments(state.segments, cause, Whole(finding.verdict, after.stage, superseded), arm, loop),
         season=arm.season if arm else None, budget=finding.budget, running=finding.running,
+        labels=flow,
     )  # fmt: skip
 
 
@@ -136,7 +140,8 @@ def evolve(state: State, event: Event) -> State:
     """Fold one judged window; a revision changes nothing."""
     if not isinstance(event, WindowJudged) or event.revision:
         return state
-    after = replace(_tracked(state, event), memory=state.memory.follow(event))
+    flow = label_flow.follow(state.labels, event.labels) if event.labels else state.labels
+    after = replace(_tracked(state, event), memory=state.memory.follow(event), labels=flow)
     return replace(after, incident=incidents.follow(state.incident, event, going_on(after)))
 
 
@@ -169,11 +174,14 @@ def champion(arms: Sequence[ArmWindow], known: str | None) -> ArmWindow | None:
     return max(served, key=lambda arm: (arm.rows, arm.version == known), default=None)
 
 
-def judge(state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop) -> Finding:
-    """Measure a window and compare with the limits; episodes are not its business."""
+def judge(
+    state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop, flow: LabelFlow | None = None
+) -> Finding:
+    """Measure a window and compare with the limits; episodes are not its business. `flow` is how its labels came."""
+    immature = _immature(state, window, arm, loop, flow) if window.kind == "outcomes" else None
     if arm is None or not arm.rows:
-        return _too_few(0, rows_needed(loop))
-    return _inputs(state, arm, loop) if window.kind == "inputs" else _outcomes(state, window, arm, loop)
+        return Finding("labels_immature", immature) if immature else _too_few(0, rows_needed(loop))
+    return _inputs(state, arm, loop) if window.kind == "inputs" else _outcomes(state, window, arm, loop, immature)
 
 
 def _diagnosed(state: State, window: WindowClosed, arm: ArmWindow | None, found: Finding, loop: Loop) -> Finding:
@@ -246,13 +254,29 @@ def _by_limits(columns: Sequence[Measure], scores: Sequence[Measure], arm: ArmWi
     return Finding("drifted" if by_share or by_score else "stable", reason, (*columns, *scores))
 
 
-def _outcomes(state: State, window: WindowClosed, arm: ArmWindow, loop: Loop) -> Finding:
-    """Measure what labels say, and hold the primary metric to its limit; detectors hear the errors of every window."""
+def _outcomes(state: State, window: WindowClosed, arm: ArmWindow, loop: Loop, immature: Reason | None) -> Finding:
+    """Measure what labels say, and hold the primary metric to its limit; detectors hear the errors of every window.
+
+    But where too few of the usual labels have come: those rows may be other than the rest, and nothing follows.
+    """
     seen = Labelled.from_plain(arm.quality) if arm.quality else Labelled.empty(loop.task)
     quality = realised.measure_quality(seen, arm.reference_quality)
     found = _by_quality(state.outcomes, seen, quality, arm, loop)
+    found = found if immature is None else Finding("labels_immature", immature)
     found = replace(found, quality=quality, coverage=realised.coverage(arm, seen), label_age=realised.label_ages(seen))
-    return found if window.revision else _by_errors(found, state, seen, arm, loop)
+    return found if window.revision or immature else _by_errors(found, state, seen, arm, loop)
+
+
+def _immature(
+    state: State, window: WindowClosed, arm: ArmWindow | None, loop: Loop, flow: LabelFlow | None
+) -> Reason | None:
+    """Whether so few rows have a label yet that quality cannot be judged; None where too little is known to say."""
+    rows = arm.predicted if arm and arm.rows else flow.arrived.predicted if flow else None
+    needed = flow.needed if flow else label_flow.needed(state.labels, label_flow.closed_at(window), loop)
+    if not rows or needed is None:
+        return None
+    found = arm.rows / rows if arm else 0.0
+    return Reason(rule="labels.matured", measured=found, limit=needed, samples=rows) if found < needed else None
 
 
 def _by_quality(

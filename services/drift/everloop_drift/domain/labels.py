@@ -1,4 +1,4 @@
-"""Labelled rows into a cell: how good the scores were, and when."""
+"""Labelled rows into a cell: how good the scores were, when, and how late labels came."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from everloop.sketch import Labelled
+from everloop.sketch.delays import count_delays
 
 if TYPE_CHECKING:
     from everloop.events import OutcomesJoined
@@ -36,3 +37,11 @@ def add_labels(
     if cell.labelled is None:
         cell.labelled = Labelled.empty(rules.task, scale)
     cell.labelled = cell.labelled.merge(Labelled.observe(rules.task, scale, said, true, ages, times - times % step))
+
+
+def add_late(cell: Cell, event: OutcomesJoined, index: Sequence[int], watermark: int) -> None:
+    """Count labels that came behind the closing of their slice; they were not known before the watermark (ms)."""
+    rows = np.asarray(index, dtype=np.intp)
+    known = np.maximum(np.array(event.labelled_at, dtype=np.int64)[rows], watermark)
+    delays = count_delays(known - np.array(event.times, dtype=np.int64)[rows])
+    cell.late = delays if cell.late is None else cell.late + delays

@@ -14,7 +14,7 @@ from everloop.events import EVERY_MODEL
 from everloop.sketch import Inputs, Sums
 from everloop.sketch.layout import AS_PROFILE, Layout, Schema
 from everloop_drift.domain.cells import CHAMPION, MOST_SCHEMAS, OTHER, SHADOW, Cell, Key, is_plain
-from everloop_drift.domain.labels import add_labels
+from everloop_drift.domain.labels import add_labels, add_late
 from everloop_drift.domain.pieces import Packed, Piece, count, joined, pack, served, shadowed
 from everloop_drift.domain.placing import Placed, Slice, place
 from everloop_drift.domain.recent import Recent
@@ -112,6 +112,7 @@ class Lane:
                 cell = self._cell(Key(event.model, version, arm, AS_PROFILE, *where))
                 if cell is not None:
                     add_labels(cell, event, index, scores, rules, layouts[version].scale)
+        self._take_late(event, placed.behind(len(event.prediction_id)), rules)
 
     @property
     def is_full(self) -> bool:
@@ -149,6 +150,17 @@ class Lane:
             self.models[key.model] = self.models.get(key.model, 0) + 1
         self.cells[key] = cell
 
+    def _take_late(self, event: OutcomesJoined, behind: Sequence[int], rules: WindowRules) -> None:
+        """Count how late labels came behind the closing of their slice, in the slice that is the next to close."""
+        watermark = self.watermark(event.model)
+        if not behind or watermark is None:
+            return
+        end = rules.next_to_close(watermark, self.kind)
+        where = (end - rules.every, end, 0)
+        cell = self._cell(Key(event.model, str(event.version), event.arm or CHAMPION, AS_PROFILE, *where))
+        if cell is not None:
+            add_late(cell, event, behind, watermark)
+
     def _has_room(self, model: str) -> bool:
         if model in self.models or len(self.models) < MOST_MODELS:
             return True
@@ -157,9 +169,9 @@ class Lane:
 
     def _placed(self, model: str, times: Sequence[int], rules: WindowRules) -> Placed:
         placed = place(times, self.watermark(model), rules, self.kind)
-        self.books.late += placed.late
+        self.books.late += len(placed.late)
         self.books.quarantined += placed.implausible
-        self.books.counted += len(times) - placed.late - placed.implausible
+        self.books.counted += len(times) - len(placed.late) - placed.implausible
         return placed
 
     def _key(self, model: str, version: str, arm: str, schema: Schema, where: Slice) -> Key:

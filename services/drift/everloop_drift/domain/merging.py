@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from everloop import topics
 from everloop.events import EVERY_MODEL, WindowClosed
-from everloop_drift.domain.arms import Reference, arm_windows
+from everloop_drift.domain.arms import Cells, Reference, arm_windows
+from everloop_drift.domain.arriving import labels_arrived, rows_of_fresh
 from everloop_drift.domain.cells import SHADOW, Cell, Key
 from everloop_drift.domain.closing import Chain, Closing, closed, next_closing, passed_over
 from everloop_drift.domain.rules import KINDS
@@ -130,9 +131,10 @@ class Merge:
             closing = next_closing(held.chain, rules, known)
             if closing is None or not _has_passed(closing, marks, rules):
                 return
-            window = self._window(model, closing, rules, references, read)
+            found = self._cells(model, closing, references, read)
+            window = _window(model, closing, found, rules, references)
             predicted = {f"{arm.arm}|{arm.version}": arm.rows for arm in window.arms if arm.arm != SHADOW}
-            held.chain = closed(held.chain, closing, rules, predicted)
+            held.chain = closed(held.chain, closing, rules, predicted, rows_of_fresh(found, closing))
             if not closing.revision or window.arms:
                 yield window
 
@@ -156,28 +158,36 @@ class Merge:
         mark = _mark(self.settled.get((source.topic, source.partition), {}), key.model)
         return mark is not None and mark >= rules.final_at(key.end, KIND_OF[source.topic], key.revision)
 
-    def _window(
-        self, model: str, closing: Closing, rules: WindowRules, references: Mapping[str, Reference], read: Read
-    ) -> WindowClosed:
+    def _cells(
+        self, model: str, closing: Closing, references: Mapping[str, Reference], read: Read
+    ) -> dict[Key, list[Cell]]:
+        """The cells of a window, one per partition."""
         start, end, _ = closing.bounds
-        found = {
+        return {
             key: [read(saved.value, references[key.version].layout) for saved in _furthest(sources)]
             for key, sources in self.models[model].cells[closing.kind].items()
             if start < key.end <= end and key.revision <= closing.revision and key.version in references
         }
-        late = any(key.revision for key in found)
-        arms = arm_windows(found, closing, rules.task, references) if late or not closing.revision else ()
-        return WindowClosed.named(
-            f"{model}/{closing.kind}/{start}/{end}/{closing.revision}",
-            datetime.fromtimestamp(closing.at / 1000, UTC),
-            model,
-            kind=closing.kind,
-            start=start,
-            end=end,
-            revision=closing.revision,
-            arms=arms,
-            rows=sum(arm.rows for arm in arms if arm.arm != SHADOW),
-        )
+
+
+def _window(
+    model: str, closing: Closing, found: Cells, rules: WindowRules, references: Mapping[str, Reference]
+) -> WindowClosed:
+    start, end, _ = closing.bounds
+    late = any(key.revision for key in found)
+    arms = arm_windows(found, closing, rules.task, references) if late or not closing.revision else ()
+    return WindowClosed.named(
+        f"{model}/{closing.kind}/{start}/{end}/{closing.revision}",
+        datetime.fromtimestamp(closing.at / 1000, UTC),
+        model,
+        kind=closing.kind,
+        start=start,
+        end=end,
+        revision=closing.revision,
+        arms=arms,
+        rows=sum(arm.rows for arm in arms if arm.arm != SHADOW),
+        labels=labels_arrived(found, closing) if closing.kind == "outcomes" else None,
+    )
 
 
 def _has_passed(closing: Closing, marks: Mapping[Kind, int | None], rules: WindowRules) -> bool:

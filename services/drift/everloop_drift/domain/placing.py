@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,11 +29,16 @@ class Slice(NamedTuple):
 
 @dataclass(slots=True)
 class Placed:
-    """Row numbers per slice (None: all rows of the record), and how many rows go nowhere."""
+    """Row numbers per slice (None: all rows of the record), those that are late, and how many are implausible."""
 
     rows: dict[Slice, list[int] | None] = field(default_factory=dict)
-    late: int = 0
+    late: Sequence[int] = ()
     implausible: int = 0
+
+    def behind(self, rows: int) -> list[int]:
+        """Of so many rows, those that came behind the closing of their slice: for its revision, or late."""
+        revised = (range(rows) if index is None else index for where, index in self.rows.items() if where.revision)
+        return sorted({*self.late, *chain.from_iterable(revised)})
 
 
 def place(times: Sequence[int], watermark: int | None, rules: WindowRules, kind: Kind) -> Placed:
@@ -49,24 +55,26 @@ def place(times: Sequence[int], watermark: int | None, rules: WindowRules, kind:
 def _whole(start: int, rows: int, watermark: int | None, rules: WindowRules, kind: Kind) -> Placed:
     revision = _revision(start + rules.every, watermark, rules, kind)
     if revision is None:
-        return Placed(late=rows)
+        return Placed(late=range(rows))
     return Placed({Slice(start, start + rules.every, revision): None})
 
 
 def _each(times: Sequence[int], watermark: int | None, rules: WindowRules, kind: Kind) -> Placed:
     placed = Placed()
     found: dict[Slice, list[int] | None] = placed.rows
+    late: list[int] = []
     for row, time in enumerate(times):
         start = time - time % rules.every
         revision = _revision(start + rules.every, watermark, rules, kind)
         if revision is None:
-            placed.late += 1
+            late.append(row)
         elif _is_ahead(time, watermark, rules):
             placed.implausible += 1
         else:
             rows = found.setdefault(Slice(start, start + rules.every, revision), [])
             if rows is not None:
                 rows.append(row)
+    placed.late = late
     return placed
 
 

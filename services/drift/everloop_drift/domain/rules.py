@@ -64,6 +64,11 @@ class WindowRules:
         """The watermark from which on nothing is added to a slice that ends at `end`, or to its revision."""
         return end + self.slack(kind) + (self.revise if revision else 0)
 
+    def next_to_close(self, watermark: int, kind: Kind) -> int:
+        """The end of the oldest slice that is still open at this watermark."""
+        closed = watermark - self.slack(kind)
+        return closed - closed % self.every + self.every
+
 
 def milliseconds(duration: timedelta) -> int:
     """As a whole number; loop files know nothing shorter."""

@@ -14,6 +14,7 @@ from everloop.events import LabelsLogged, PredictionsLogged
 from everloop.http import Problem, RefusedError, location, problems, refuse
 from everloop.rows import Rows, listed
 from everloop.rows.arrow import read_arrow
+from everloop_ingest.adapters.records import Said
 from everloop_ingest.domain import reading
 from everloop_ingest.domain.reading import Stamp
 
@@ -35,7 +36,7 @@ class Judged:
     `refused` is a body of the same form that holds the bad rows alone.
     """
 
-    event: PredictionsLogged | LabelsLogged
+    event: Said
     asked: int
     wrong: Mapping[int, list[Problem]] = field(default_factory=dict)
     refused: Body = field(default_factory=dict)

@@ -26,7 +26,7 @@ from everloop.http import RefusedError, loads, media_type, problems, refuse
 from everloop.topics import Topic
 from everloop_ingest.adapters import bodies
 from everloop_ingest.adapters.bodies import Body, Judged
-from everloop_ingest.adapters.records import moment
+from everloop_ingest.adapters.records import moment, renamed
 from everloop_ingest.domain.reading import Name, Printable, Stamp, Time
 
 JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
@@ -122,7 +122,7 @@ def read(item: Item, now: Stamp, check_model: Callable[[str], None]) -> Read:
     except RefusedError as error:
         raise error.below("data") from None
     said = moment(found.time) if found.time is not None else now.now
-    event = judged.event.model_copy(update={"id": found.identity, "time": said})
+    event = renamed(judged.event, found.identity, said)
     wrong = {place: [one.below("data") for one in each] for place, each in judged.wrong.items()}
     digest = sha256(_dumped([found.type, data], sort_keys=True)).digest()
     return Read(TOPIC_OF[kind], replace(judged, event=event, wrong=wrong), digest)

@@ -21,10 +21,12 @@ MEANINGS: Final[Mapping[int, str]] = {
     401: "no token, or none that is valid",
     403: "a valid token of another role",
     404: "the model's loop file is not applied",
+    408: "the head or the body did not come in time",
     409: "the same id came with another content",
     413: "larger than 8 MiB",
     415: "another content type, or a compressed body",
     422: "a rule is broken: `where` and `rule` say which",
+    431: "a head of more than 64 KiB",
     429: "too many rows wait for the broker, or too many wrong tokens: come again after Retry-After",
     503: "the broker does not acknowledge, or the door has just started: send the same again after Retry-After",
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +11,8 @@ import structlog
 
 from everloop.errors import EverloopError
 from everloop.metrics import Metrics
-from everloop.runtime.log import Log, Message
+from everloop.runtime.log import Message
+from everloop_ingest.adapters.writers import Writer
 
 GATHER_S: Final = 0.003
 ANSWER_S: Final = 5.0
@@ -47,15 +47,14 @@ class _Waiting:
 class Publisher:
     """One writer of one event loop: `publish` returns when the broker has acknowledged.
 
-    One call on the log is under way at a time, in a thread of its own; what comes meanwhile goes into the next.
+    One call of the writer is under way at a time; what comes meanwhile goes into the next.
     """
 
-    def __init__(self, log: Log, metrics: Metrics, limits: Limits | None = None) -> None:
-        """`log` belongs to this publisher's thread alone."""
-        self._log: Final = log
+    def __init__(self, writer: Writer, metrics: Metrics, limits: Limits | None = None) -> None:
+        """`writer` belongs to this publisher alone."""
+        self._writes: Final = writer
         self._metrics: Final = metrics
         self._limits: Final = limits or Limits()
-        self._thread: Final = ThreadPoolExecutor(1, thread_name_prefix="publisher")
         self._waiting: list[_Waiting] = []
         self._rows = 0
         self._stalled = False
@@ -72,21 +71,26 @@ class Publisher:
         self._count(rows)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
+        late = asyncio.get_running_loop().call_later(self._limits.answer_s, self._late, waiting)
         try:
-            await asyncio.wait_for(asyncio.shield(waiting.done), self._limits.answer_s)
-        except TimeoutError:
-            self._stalled = True
-            raise BrokerGoneError("the broker has not acknowledged in time") from None
+            await waiting.done
+        finally:
+            late.cancel()
 
     def why_not_ready(self) -> str | None:
         """Say that the broker is silent; None while it answers."""
         return "the broker, which does not acknowledge" if self._stalled else None
 
     async def close(self) -> None:
-        """Write what waits, then let the thread go."""
+        """Write what waits, then let the writer go."""
         if self._writer is not None:
             await self._writer
-        self._thread.shutdown(wait=False)
+        await self._writes.close()
+
+    def _late(self, waiting: _Waiting) -> None:
+        """Nobody waits any longer: what is under way may arrive, and what comes is not taken until it has."""
+        self._stalled = True
+        _settle(waiting.done, BrokerGoneError("the broker has not acknowledged in time"))
 
     async def _write(self) -> None:
         """Until nothing waits any more."""
@@ -104,7 +108,7 @@ class Publisher:
 
     async def _call(self, messages: Sequence[Message]) -> BrokerGoneError | None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._log.publish, messages)
+            await self._writes.write(messages)
         except Exception as error:  # noqa: BLE001 -- whatever it was: nobody may be told that the rows are there
             message = str(error) if isinstance(error, EverloopError) else type(error).__name__
             logger.error("not_acknowledged", records=len(messages), message=message)  # noqa: TRY400 -- one line

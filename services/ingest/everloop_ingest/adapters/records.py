@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 from everloop import topics
-from everloop.codec import Headers, encode
+from everloop.codec import Headers, encode, envelope
 from everloop.errors import InvalidError
-from everloop.events import DeadLettered, Event
+from everloop.events import DeadLettered, Event, LabelsLogged, PredictionsLogged
 from everloop.runtime.log import Message, Place, Record
 
 SOURCE: Final = "ingest"
@@ -23,9 +25,36 @@ UNKNOWN: Final = "unknown"
 Wall = Callable[[], datetime]
 
 
-def message(topic: topics.Topic, number: int, event: Event, recorded: datetime) -> Message:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event of a producer as its record has it: what the envelope needs, and the bytes of its data."""
+
+    kind: str
+    id: UUID
+    time: datetime
+    model: str
+    prediction_id: Sequence[str]
+    data: bytes
+
+
+Said = PredictionsLogged | LabelsLogged | Told
+"""What a producer has said."""
+
+
+def renamed(event: Said, identity: UUID, at: datetime) -> Said:
+    """The same under the id and the time that its producer has given it."""
+    if isinstance(event, Told):
+        return replace(event, id=identity, time=at)
+    return event.model_copy(update={"id": identity, "time": at})
+
+
+def message(topic: topics.Topic, number: int, event: Event | Told, recorded: datetime) -> Message:
     """Give the record of an event in partition `number`, keyed by model."""
-    value, headers = encode(event, source=SOURCE, recorded=recorded)
+    if isinstance(event, Told):
+        value = event.data
+        headers = envelope(event.kind, event.id, event.time, event.model, source=SOURCE, recorded=recorded)
+    else:
+        value, headers = encode(event, source=SOURCE, recorded=recorded)
     return Message(Place(topic.name, number), event.model.encode(), value, headers)
 
 

@@ -29,21 +29,29 @@ LATEST_MS: Final = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
-def _moment(value: object) -> object:
-    """Milliseconds since 1970, or ISO 8601 with a time zone."""
+def moment(value: object) -> object:
+    """Milliseconds since 1970, where this is ISO 8601 with a time zone; anything else stays.
+
+    Raises `PydanticCustomError` for a short text that is no time.
+    """
     if isinstance(value, str) and len(value) <= 40:  # noqa: PLR2004 -- the longest that ISO 8601 takes
         try:
-            moment = datetime.fromisoformat(value)
+            at = datetime.fromisoformat(value)
         except ValueError:
             raise PydanticCustomError("time", "is neither milliseconds nor ISO 8601") from None
-        if moment.tzinfo is None:
+        if at.tzinfo is None:
             raise PydanticCustomError("time_zone", "has no time zone; add Z or an offset")
-        return round(moment.timestamp() * 1000)
+        return round(at.timestamp() * 1000)
     return value
 
 
+def are_printable(text: str) -> bool:
+    """Whether there is no control or direction character."""
+    return not _CONTROL.search(text)
+
+
 def _printable(text: str) -> str:
-    if _CONTROL.search(text):
+    if not are_printable(text):
         raise PydanticCustomError("control_character", "has a control or direction character")
     return text
 
@@ -55,7 +63,7 @@ def _unlike(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Time = Annotated[
-    int, BeforeValidator(_moment), Field(ge=EARLIEST_MS, le=LATEST_MS),
+    int, BeforeValidator(moment), Field(ge=EARLIEST_MS, le=LATEST_MS),
     WithJsonSchema({"anyOf": [
         {"type": "integer", "minimum": EARLIEST_MS, "maximum": LATEST_MS},
         {"type": "string", "format": "date-time", "maxLength": 40},

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from everloop.artifacts import ArtifactStore
-from everloop.dataset import feature_columns, load_rows
+from everloop.dataset import feature_columns, load
 from everloop.errors import InvalidError
 from everloop.events import FileRef, Segmenting, Snapshot, TrainingSpec
 from everloop.jobs import run_child
@@ -97,7 +97,7 @@ def train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
 
 def _train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
     watch = Stopwatch()
-    rows = load_rows(spec.snapshot, lambda file: store.fetch(file.uri, file.sha256))
+    rows, content = load(spec.snapshot, lambda file: store.fetch(file.uri, file.sha256))
     watch.lap(f"load {len(rows)} rows")
     task = cast("Task", spec.task)
     learned, held, cut = split(rows, spec.holdout, task)
@@ -132,13 +132,19 @@ def _train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
         "features": dict(features),
         "profile": profile.model_dump(mode="json"),
         "metrics": dict(metrics),
-        "snapshot": spec.snapshot.model_dump(mode="json"),
-        "holdout": spec.snapshot.model_copy(update={"start": cut, "strategy": "holdout"}).model_dump(mode="json"),
+        "snapshot": spec.snapshot.model_copy(update={"content": content}).model_dump(mode="json"),
+        "holdout": _holdout(spec.snapshot, cut).model_dump(mode="json"),
         "train_rows": len(learned.times),
         "holdout_rows": len(held.times),
         "cut": cut,
         "seconds": watch.seconds,
     }
+
+
+def _holdout(snapshot: Snapshot, cut: int) -> Snapshot:
+    """The rows from the cut on: all of them, and as they are, since what makes the others few or light is for these."""
+    others = {"start": cut, "strategy": "holdout", "rows": None, "id": None, "content": None}
+    return snapshot.model_copy(update=others)
 
 
 def split(rows: pd.DataFrame, share: float, task: Task) -> tuple[Rows, Rows, int]:

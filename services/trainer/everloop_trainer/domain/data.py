@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from everloop.events import Segmenting, Snapshot, TrainingSpec, Watch
+from everloop.events import Segmenting, TrainingSpec, Watch
 from everloop.facts import Facts
 from everloop.loop import Loop
+from everloop.snapshots import plan
 from everloop_trainer.domain.state import UNPAID, State, Turn
 
-SINCE_UNKNOWN: Final = timedelta(days=90)
-"""What `since: change` learns from while no change is known."""
 MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -70,7 +69,7 @@ def specify(state: State, turn: Turn, loop: Loop, facts: Facts, rows: Supply) ->
         task=loop.task,
         seed=loop.train.seed,
         features=loop.features or (champion.features if champion else None),
-        snapshot=snapshot(turn, loop, facts, rows.change),
+        snapshot=plan(loop, facts, change=rows.change, all_rows=turn.wanted.cause == "bootstrap"),
         holdout=loop.train.holdout,
         version=str(state.versions + 1),
         timeout_s=loop.train.timeout.total_seconds(),
@@ -87,26 +86,4 @@ def watch(loop: Loop, change: int | None) -> Watch:
         every_ms=windows.every // MILLISECOND, size_ms=(windows.size or windows.every) // MILLISECOND,
         rows=windows.rows, min_rows=enough, test=drift.default.test, score_test=drift.score.test,
         season=drift.season, since=change,
-    )  # fmt: skip
-
-
-def snapshot(turn: Turn, loop: Loop, facts: Facts, change: int | None) -> Snapshot:
-    """Cut the labelled rows of the archive by the loop's strategy; the first version learns from all there is."""
-    slice_ms = loop.windows.every // MILLISECOND
-    end = (facts.newest("outcomes") or 0) + slice_ms
-    oldest = facts.oldest("outcomes") or 0
-    strategy, start, half_life = loop.train.data.strategy, oldest, None
-    span = loop.train.data.span or SINCE_UNKNOWN
-    if turn.wanted.cause == "bootstrap":
-        strategy = "full"
-    elif strategy == "since" and change is not None:
-        start = change
-    elif strategy in {"since", "rolling"}:
-        strategy, start = "rolling", max(oldest, end - span // MILLISECOND)
-    elif strategy == "weighted":
-        half_life = span // MILLISECOND
-    touched = max(0, start - slice_ms + 1)  # a slice that begins before the start may reach into the range
-    return Snapshot(
-        start=start, end=end, strategy=strategy, half_life_ms=half_life,
-        predictions=facts.files("predictions", touched, end), outcomes=facts.files("outcomes", touched, end),
     )  # fmt: skip
