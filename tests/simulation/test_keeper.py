@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
+
 from everloop import topics
 from everloop.archive.verifying import verify
 from everloop.events import FilesMerged, ModelVersionCreated
@@ -32,7 +34,8 @@ def versions(stack: Stack) -> list[tuple[str, int, int, Mapping[str, float]]]:
     return [(one.version, one.snapshot.start, one.cut, one.metrics) for one in created]
 
 
-def test_the_loop_turns_the_same_while_files_are_merged(undisturbed: Stack) -> None:
+def test_the_loop_turns_the_same_while_files_are_merged(undisturbed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("everloop_ingest.domain.keeping.FEWEST", 3)
     stack = Stack(instead=keepers()).run()
     merges = [one for one in stack.events(topics.ARCHIVE) if isinstance(one, FilesMerged)]
     assert merges

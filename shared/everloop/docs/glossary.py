@@ -197,7 +197,7 @@ GLOSSARY: Final[Mapping[str, str]] = {
     "LabelFlow.at": "when the window was closed (ms)",
     "arrived": "how labels came with this window",
     "LabelFlow.windows": "windows that the delay curve is learnt from",
-    "reach": "age up to which labels were watched (ms)",
+    "LabelFlow.reach": "age up to which labels were watched (ms)",
     "ever": "share of the rows that get a label at all",
     "usual": "share of the rows that have a label by then",
     "LabelFlow.usual": "share of the rows that have a label when their window closes",
