@@ -308,14 +308,18 @@ class MergedFile(Value):
 
 
 class FilesMerged(Event):
-    """Small files of the archive are one file now, their rows in the same order; readers take it in their place.
+    """Small files of one source are one file now, their rows in the same order; readers take it in their place.
 
-    It counts when all that it replaces count and stand side by side, in this order, among the files of the kind; else
+    It counts when all that it replaces count and follow each other, in this order, among the files of the source; else
     another merge was first in the log, and this one is void.
     """
 
     TYPE = "io.everloop.files.merged.v1"
     kind: Literal["predictions", "outcomes"]
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
     replaces: tuple[MergedFile, ...]
     uri: str
     sha256: str

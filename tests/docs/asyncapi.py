@@ -18,10 +18,13 @@ Json = dict[str, Any]
 URI: Final = "urn:everloop:asyncapi"
 DRAFTS: Final = {"draft-07": (Draft7Validator, DRAFT7), "2020-12": (Draft202012Validator, DRAFT202012)}
 
+MAX_BYTES = 1 << 20
+"""Of the document, which has every event with its schema; a loop file is much smaller."""
+
 
 def read(text: str) -> Json:
     """The document as JSON values. No key may stand in it twice."""
-    found = read_document(text)
+    found = read_document(text, largest=MAX_BYTES)
     assert found.repeated == []
     return cast("Json", found.value)
 

@@ -1,7 +1,8 @@
 """Which files of one model count, in the order of the log: what each event of `archive` makes of them. Pure.
 
-A merged file takes the place of those that it replaces, and these stood side by side. So the rows of all files, read
-one after the other, stay in the same order, and a reader for whom the first of two counts finds the same one.
+A merged file takes the place of those that it replaces, and these followed each other among the files of their source,
+which is one partition. So the rows of a source, read in order of offsets, stay in the same order, and a reader for whom
+the first of two counts finds the same one.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ File = ManifestCommitted | FilesMerged
 Files = tuple[File, ...]
 
 
+def source_of(file: File) -> tuple[str, int]:
+    """Topic and partition of its rows; a topic has rows of one kind."""
+    return file.topic, file.partition
+
+
 def replaced(files: Files, said: FilesMerged) -> Files:
     """The files with a merged one in the place of its parts; as they were where the merge is void."""
     wanted = [part.id for part in said.replaces]
-    places = [at for at, file in enumerate(files) if file.kind == said.kind]
+    places = [at for at, file in enumerate(files) if source_of(file) == source_of(said)]
     starts = [at for at, place in enumerate(places) if wanted and files[place].id == wanted[0]]
     run = places[starts[0] : starts[0] + len(wanted)] if starts else []
     if not run or [files[place].id for place in run] != wanted:

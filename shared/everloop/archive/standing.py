@@ -29,15 +29,15 @@ class Standing(NamedTuple):
 
 @dataclass
 class Shelves:
-    """The files of every model and kind, in the order of the log. `void`: merges that came after another's."""
+    """The files of every source, in the order of the log. `void`: merges that came after another's."""
 
-    files: dict[tuple[str, str], list[Standing]] = field(default_factory=lambda: defaultdict(list))
+    files: dict[tuple[str, str, int], list[Standing]] = field(default_factory=lambda: defaultdict(list))
     void: int = 0
     expired: int = 0
 
     def stand(self, record: Record, said: File) -> None:
         """A file that counts, behind the others."""
-        self.files[said.model, said.kind].append(_standing(record, said))
+        self.files[said.model, said.topic, said.partition].append(_standing(record, said))
 
     def hear(self, record: Record, said: Event) -> Iterator[Damage]:
         """What became of files; what is wrong with it."""
@@ -57,10 +57,10 @@ class Shelves:
         return frozenset(one.where for files in self.files.values() for one in files)
 
     def _of(self, model: str) -> list[list[Standing]]:
-        return [files for (name, _), files in self.files.items() if name == model]
+        return [files for (name, *_), files in self.files.items() if name == model]
 
     def _merge(self, record: Record, said: FilesMerged) -> Iterator[Damage]:
-        files, wanted = self.files[said.model, said.kind], [part.id for part in said.replaces]
+        files, wanted = self.files[said.model, said.topic, said.partition], [part.id for part in said.replaces]
         start = next((place for place, one in enumerate(files) if one.id in wanted[:1]), len(files))
         run = files[start : start + len(wanted)]
         if not run or [one.id for one in run] != wanted:

@@ -15,12 +15,12 @@ from everloop.archive.chains import Booked, Chains
 from everloop.archive.damages import Damage
 from everloop.archive.files import wrong_with
 from everloop.archive.keeping import File
-from everloop.archive.standing import Shelves, at
+from everloop.archive.standing import Shelves
 from everloop.artifacts import ArtifactStore
 from everloop.buckets import partition
 from everloop.codec import decode
 from everloop.errors import InvalidError
-from everloop.events import BooksKept, Event, FilesMerged, ManifestCommitted
+from everloop.events import BooksKept, Event, ManifestCommitted
 from everloop.runtime.log import Log, Place, Record, places_of, read_up_to
 
 WRITER: Final = "ingest.archive"
@@ -62,7 +62,7 @@ def verify(
     where = follow(log, ends, model, chains, report)
     for record, said in said_of(log, ends, model):
         if isinstance(said, File) and _where(record) in where:
-            _examine(record, store, said, report)
+            _examine(store, said, report)
             progress(report.files, len(where))
     return report
 
@@ -89,24 +89,22 @@ def follow(
     return shelves.places()
 
 
-def _examine(record: Record, store: ArtifactStore, said: File, report: Report) -> None:
+def _examine(store: ArtifactStore, said: File, report: Report) -> None:
     """Fetch one file, which verifies its digest, and look into it."""
     report.files, report.rows = report.files + 1, report.rows + said.rows
     try:
         data = store.fetch(said.uri, said.sha256)
         report.bytes += len(data)
         for rule, found in wrong_with(data, said):
-            report.note(_of(record, said, rule, found))
+            report.note(_of(said, rule, found))
     except InvalidError as error:
-        report.note(_of(record, said, error.reason, str(error)))
+        report.note(_of(said, error.reason, str(error)))
     except OSError as error:
-        report.note(_of(record, said, "unreadable", f"the store answers {type(error).__name__}"))
+        report.note(_of(said, "unreadable", f"the store answers {type(error).__name__}"))
 
 
-def _of(record: Record, said: File, rule: str, found: str) -> Damage:
-    """A damage of a file, named by the offsets of its rows; a merged file's by where the merge was announced."""
-    if isinstance(said, FilesMerged):
-        return at(record, said, rule, found, said.uri)
+def _of(said: File, rule: str, found: str) -> Damage:
+    """A damage of a file, named by the offsets of its rows."""
     place = (said.topic, said.partition)
     return Damage(rule, found, *place, said.first_offset, said.last_offset, said.model, said.uri)
 

@@ -80,11 +80,11 @@ for _kind, (_pattern, _first) in _CORE.items():
     _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(_pattern), _first)
 
 
-def read_document(text: str) -> Document:
-    """Read one YAML document. Raises `UnreadableError` at the first place that cannot be read."""
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+def read_document(text: str, largest: int = MAX_BYTES) -> Document:
+    """Read one YAML document of `largest` bytes at most. Raises `UnreadableError` at the first place at fault."""
+    if len(text.encode("utf-8", "surrogatepass")) > largest:
         raise UnreadableError(
-            Place(1, 1), f"the file is larger than {MAX_BYTES // 1024} kB", "split off what is not a loop"
+            Place(1, 1), f"the file is larger than {largest // 1024} kB", "split off what is not a loop"
         )
     try:
         node = yaml.compose(text, Loader=_CoreLoader)

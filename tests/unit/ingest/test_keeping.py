@@ -48,8 +48,10 @@ def a_shelf(*files: File, appended: int = 0) -> Shelf:
 
 def a_merge(files: Sequence[File], number: int = 900) -> FilesMerged:
     """What the keeper says of these."""
+    first, last = files[0], files[-1]
     return FilesMerged(
-        id=a_fresh_id(), time=NOON, model="fraud", kind=files[0].kind, replaces=Merge(tuple(files)).parts,
+        id=a_fresh_id(), time=NOON, model="fraud", kind=first.kind, topic=first.topic, partition=first.partition,
+        first_offset=first.first_offset, last_offset=last.last_offset, replaces=Merge(tuple(files)).parts,
         uri=f"memory://archive/{number}", sha256=f"{number:064x}", rows=sum(one.rows for one in files), history_rows=0,
         coverage=coverage_of(files), watermark=max(one.watermark for one in files), columns=COLUMNS, size=5_000,
     )  # fmt: skip
@@ -113,6 +115,13 @@ def test_predictions_and_outcomes_are_not_mixed() -> None:
     outcomes = [a_file(n, kind="outcomes", topic="everloop.outcomes.v1", sha256=f"{n + 500:064x}") for n in range(9)]
     files = [one for number in range(9) for one in (a_file(number), outcomes[number])]
     assert merged(a_shelf(*files)) == []
+
+
+def test_partitions_are_not_mixed() -> None:
+    files = [a_file(number, partition=number % 2) for number in range(2 * FEWEST - 2)]
+    assert merged(a_shelf(*files)) == []
+    more = [*files, a_file(100, partition=1)]
+    assert [one.partition for one in merged(a_shelf(*more))] == [1] * FEWEST
 
 
 def test_a_merged_file_stands_where_its_parts_stood() -> None:

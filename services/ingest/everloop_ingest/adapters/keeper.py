@@ -120,6 +120,8 @@ class Keeper:
         watermark = max(file.watermark for file in files)
         return FilesMerged.named(
             f"{first.id}/{len(files)}/{kept.sha256}", moment(watermark), model, kind=first.kind, replaces=chore.parts,
+            topic=first.topic, partition=first.partition, first_offset=first.first_offset,
+            last_offset=files[-1].last_offset,
             uri=kept.uri, sha256=kept.sha256, size=kept.size, rows=sum(file.rows for file in files),
             history_rows=sum(file.history_rows for file in files), coverage=coverage_of(files), watermark=watermark,
             columns=schema_of(data),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from everloop.archive.keeping import File
+from everloop.archive.keeping import File, source_of
 from everloop.events import Coverage, Event, FileRef, FilesMerged, FilesRemoved, ManifestCommitted, MergedFile
 from everloop.facts import Facts, fold
 
@@ -131,8 +131,8 @@ def _expiry(shelf: Shelf, rules: Rules, now: int | None) -> Expire | None:
 
 def _merge(shelf: Shelf, rules: Rules, wall: int) -> Merge | None:
     rested = wall - rules.settle
-    for kind in ("predictions", "outcomes"):
-        files = [file for file in shelf.facts.manifests if file.kind == kind]
+    for source in sorted({source_of(file) for file in shelf.facts.manifests}):
+        files = [file for file in shelf.facts.manifests if source_of(file) == source]
         for run, is_last in _days(files):
             settled = [file for file in run if shelf.since.get(file.sha256, wall) <= rested]
             found = _worth_it(settled, closed=not is_last)
