@@ -13,6 +13,7 @@ from everloop.runtime.kafka_log import KafkaLog
 from everloop.wiring import run_folds
 from everloop_ingest.adapters.archives import ArchiveFold
 from everloop_ingest.adapters.beats import Beater, Patient
+from everloop_ingest.adapters.caches import FolderCache
 from everloop_ingest.adapters.door import Door, add_routes
 from everloop_ingest.adapters.joins import JoinFold
 from everloop_ingest.adapters.publisher import Limits, Publisher
@@ -34,7 +35,8 @@ def folds(settings: Settings, health: Health) -> tuple[Fold, ...]:
         FolderStore(settings.artifacts), now, metrics, linger_ms=int(settings.linger_s * 1000), know=metrics.know,
         replica=replica,
     )  # fmt: skip
-    join = JoinFold(now, metrics, most=settings.remembered, replica=replica)
+    kept = settings.var / "join" / f"ingest-worker-{replica}"
+    join = JoinFold(now, metrics, cache=FolderCache(kept, settings.remembered), replica=replica)
     return (RouteFold(now, metrics, replica=replica), join, archive)
 
 

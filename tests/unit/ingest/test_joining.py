@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from everloop import topics
 from everloop.events import KeysRouted
 from everloop.rows import rows_of
-from everloop_ingest.domain.joining import HORIZON_MS, Join, Label, Watermarks, grouped, latest
+from everloop_ingest.domain.batches import Label, latest
+from everloop_ingest.domain.joining import HORIZON_MS, MINUTE_MS, Join, Watermarks
+from everloop_ingest.domain.keys import part_of
 from everloop_ingest.domain.routing import route
-from tests.unit.ingest.builders import NOON_MS, some_labels, some_predictions
+from tests.unit.ingest.builders import NOON, NOON_MS, some_labels, some_predictions
+from tests.unit.ingest.naive_join import NaiveJoin, Row
 
 Rows = list[tuple[str, float, int]]
+Story = list[tuple[KeysRouted, int]]
 
 
 def _keys(*names: str, label: float | None = None, at: int = NOON_MS, version: str = "v1") -> KeysRouted:
@@ -17,8 +28,32 @@ def _keys(*names: str, label: float | None = None, at: int = NOON_MS, version: s
     return keys
 
 
-def _rows(join: Join, keys: KeysRouted, appended: int = 0) -> Rows:
-    return [(row.prediction_id, row.label.value, row.label.labelled_at) for row in join.take(keys, appended)]
+def _take(join: Join, *events: KeysRouted, appended: int = 0) -> list[Row]:
+    return [row for rows, _ in _folded(join, [(event, appended) for event in events]) for row in rows]
+
+
+def _rows(join: Join, keys: KeysRouted) -> Rows:
+    return [(row[0], *row[3:]) for row in _take(join, keys)]
+
+
+def _folded(join: Join, story: Story) -> list[tuple[list[Row], int]]:
+    """Of each record the outcome rows, and how many said nothing new."""
+    parts = [part_of(event.model, dict(event), appended) for event, appended in story]
+    found: list[tuple[list[Row], int]] = []
+    for folded in join.take(parts):
+        rows: list[list[Row]] = [[] for _ in folded.parts]
+        for part, row, said, label, at in zip(
+            folded.part, folded.row, folded.said, folded.label, folded.labelled_at, strict=True
+        ):
+            score = None if np.isnan(said["score"]) else float(said["score"])
+            name, version = folded.parts[part].ids[row], join.groups[said["group"]].version
+            rows[part].append((name, version, score, float(label), int(at)))
+        found += zip(rows, folded.again.tolist(), strict=True)
+    return found
+
+
+def _open(join: Join) -> int:
+    return len(join.open)
 
 
 def test_a_label_after_its_prediction() -> None:
@@ -30,23 +65,23 @@ def test_a_label_after_its_prediction() -> None:
 def test_a_label_before_its_prediction_waits() -> None:
     join = Join()
     assert _rows(join, _keys("a", label=1.0)) == []
+    assert len(join.parked) == 1
     assert _rows(join, _keys("b", "a")) == [("a", 1.0, NOON_MS)]
-    assert join.parked == {}
+    assert len(join.parked) == 0
 
 
 def test_a_correction_is_a_new_row_and_the_last_word_wins() -> None:
     join = Join()
-    join.take(_keys("a"), 0)
+    _take(join, _keys("a"))
     assert _rows(join, _keys("a", label=1.0, at=NOON_MS)) == [("a", 1.0, NOON_MS)]
     assert _rows(join, _keys("a", label=0.0, at=NOON_MS + 2)) == [("a", 0.0, NOON_MS + 2)]
-    assert _rows(join, _keys("a", label=1.0, at=NOON_MS + 1)) == []
-    assert join.counts["fraud"].duplicate == 1
+    ((rows, again),) = _folded(join, [(_keys("a", label=1.0, at=NOON_MS + 1), 0)])
+    assert (rows, again) == ([], 1)
 
 
 def test_of_parked_labels_the_last_word_wins() -> None:
     join = Join()
-    join.take(_keys("a", label=0.0, at=NOON_MS + 2), 0)
-    join.take(_keys("a", label=1.0, at=NOON_MS + 1), 0)
+    _take(join, _keys("a", label=0.0, at=NOON_MS + 2), _keys("a", label=1.0, at=NOON_MS + 1))
     assert _rows(join, _keys("a")) == [("a", 0.0, NOON_MS + 2)]
 
 
@@ -59,56 +94,94 @@ def test_the_same_word_again_is_no_news_but_as_new_as_it_says() -> None:
 
 def test_a_repeated_prediction_counts_once_the_first() -> None:
     join = Join()
-    join.take(_keys("a", version="v1"), 0)
-    join.take(_keys("a", version="v2"), 0)
-    (row,) = join.take(_keys("a", label=1.0), 0)
-    assert (row.prediction.group.version, join.counts["fraud"].duplicate) == ("v1", 1)
-
-
-def test_rows_are_grouped_by_what_they_have_in_common() -> None:
-    join = Join()
-    join.take(_keys("a", version="v1"), 0)
-    join.take(_keys("b", "c", version="v2"), 0)
-    groups = grouped(join.take(_keys("b", "a", "c", label=1.0), 0))
-    found = {group.version: [row.prediction_id for row in rows] for group, rows in groups.items()}
-    assert found == {"v2": ["b", "c"], "v1": ["a"]}
+    found = _folded(join, [(_keys("a", version="v1"), 0), (_keys("a", version="v2"), 0)])
+    assert [again for _, again in found] == [0, 1]
+    (row,) = _take(join, _keys("a", label=1.0))
+    assert row[1] == "v1"
 
 
 def test_models_do_not_meet() -> None:
     join = Join()
     ((_, other),) = route(rows_of(some_predictions("a", model="other")), 1, "origin")
-    join.take(other, 0)
+    _take(join, other)
     assert _rows(join, _keys("a", label=1.0)) == []
 
 
-def test_what_is_older_than_the_horizon_is_forgotten() -> None:
+def test_what_is_older_than_the_horizon_is_forgotten_by_the_minute() -> None:
     join = Join()
-    join.take(_keys("a"), 0)
-    join.take(_keys("b", label=1.0), 0)
-    join.take(_keys("c"), 1)
-    join.forget(HORIZON_MS)
-    assert ("fraud", "a") in join.open
-    join.forget(HORIZON_MS + 1)
-    assert (list(join.open), join.parked) == ([("fraud", "c")], {})
-    assert join.counts["fraud"].forgotten == 2
+    _take(join, _keys("a"), _keys("b", label=1.0))
+    _take(join, _keys("c"), appended=MINUTE_MS)
+    _take(join, _keys("d"), appended=HORIZON_MS - 1)
+    assert (_open(join), len(join.parked), join.forgotten) == (3, 1, 0)
+    _take(join, _keys("e"), appended=HORIZON_MS)
+    assert (_open(join), len(join.parked), join.forgotten) == (3, 0, 2)
+    assert _rows(join, _keys("a", "c", label=1.0)) == [("c", 1.0, NOON_MS)]
+
+
+def test_nothing_is_remembered_for_longer_than_keys_are_kept() -> None:
+    assert topics.KEYS.retention_ms is not None
+    assert topics.KEYS.retention_ms >= HORIZON_MS
 
 
 def test_a_prediction_that_had_its_label_is_forgotten_silently() -> None:
     join = Join()
-    join.take(_keys("a"), 0)
-    join.take(_keys("a", label=1.0), 0)
-    join.forget(HORIZON_MS + 1)
-    assert (join.open, join.counts) == ({}, {})
+    _take(join, _keys("a"), _keys("a", label=1.0))
+    _take(join, _keys("b"), appended=HORIZON_MS)
+    assert (_open(join), join.forgotten) == (1, 0)
 
 
 def test_memory_is_bounded_the_oldest_go_first() -> None:
     join = Join(most=3)
-    join.take(_keys(*(f"t{number}" for number in range(5))), 0)
-    join.take(_keys(*(f"x{number}" for number in range(5)), label=1.0), 0)
-    join.forget(0)
-    assert [name for _, name in join.open] == ["t2", "t3", "t4"]
-    assert [name for _, name in join.parked] == ["x2", "x3", "x4"]
-    assert join.counts["fraud"].forgotten == 4
+    _take(join, _keys(*(f"t{number}" for number in range(5))))
+    _take(join, _keys(*(f"x{number}" for number in range(5)), label=1.0))
+    assert (_open(join), len(join.parked), join.forgotten) == (3, 3, 4)
+    assert _rows(join, _keys("t1", "t2", "t4", label=1.0)) == [("t2", 1.0, NOON_MS), ("t4", 1.0, NOON_MS)]
+
+
+def test_where_the_bound_is_met_a_lump_is_forgotten() -> None:
+    join = Join(most=640)
+    _take(join, _keys(*map(str, range(641))))
+    assert (_open(join), join.forgotten) == (630, 11)
+
+
+def _story(seed: int) -> tuple[int, Story]:
+    """Few ids, so that everything meets: repeats within and between records, corrections, both orders, long pauses."""
+    chance = random.Random(seed)
+    ids = [f"t{number}" for number in range(chance.choice([3, 20, 200]))]
+    story: Story = []
+    now = 0
+    for number in range(chance.randint(1, 50)):
+        now += chance.choice([0, 0, 10, 1_000, MINUTE_MS, HORIZON_MS // 3])
+        names = tuple(chance.choice(ids) for _ in range(chance.choice([0, 1, 2, 5, 30, 300])))
+        kind = chance.choice(["prediction", "label"])
+        values = {
+            "score": tuple(chance.choice([None, 0.5, 0.1]) for _ in names),
+            "label": tuple(float(chance.randint(0, 2)) for _ in names),
+        }
+        given = {"score": values["score"]} if kind == "prediction" else {"label": values["label"]}
+        times = tuple(chance.randint(0, 5) for _ in names)
+        event = KeysRouted.named(
+            str(number), NOON, chance.choice(["a", "b"]), kind=kind, source="x", version=chance.choice("vw"),
+            prediction_id=names, times=times, **given,
+        )  # fmt: skip
+        story.append((event, max(0, now - chance.choice([0, 0, 5_000]))))
+    return chance.choice([3, 20, 100, 1_000]), story
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_is_folded_together_it_is_as_if_row_came_after_row(seed: int) -> None:
+    most, story = _story(seed)
+    naive = NaiveJoin(most)
+    expected = [naive.take(event, appended) for event, appended in story]
+    chance = random.Random(seed)
+    some = sorted(chance.sample(range(1, len(story)), k=len(story) // 3)) if len(story) > 1 else []
+    for cuts in ([0, len(story)], [*range(len(story) + 1)], [0, *some, len(story)]):
+        join = Join(most)
+        found = [one for start, end in pairwise(cuts) for one in _folded(join, story[start:end])]
+        assert [rows for rows, _ in found] == expected
+        assert sum(again for _, again in found) == naive.duplicate
+        assert (len(join.open), len(join.parked)) == (len(naive.open), len(naive.parked))
+        assert join.forgotten == naive.forgotten
 
 
 def test_the_latest_source_holds_all_back() -> None:

@@ -1,154 +1,95 @@
-"""Labels meet their predictions, in whichever order they come. One partition of `keys`; a fold of its records alone."""
+"""Labels meet their predictions, in whichever order they come. One partition of `keys`; a fold of its records alone.
+
+Many records are folded at once. That changes nothing: whatever was folded together, the outcomes are those of one row
+after the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
-from typing import Final, NamedTuple
+from typing import Final
 
-from everloop.events import KeysRouted
+from everloop_ingest.domain.batches import Folded, Group, Part, fold
+from everloop_ingest.domain.shelves import CHUNK, MemoryShelf, Shelf, Table
 
 HORIZON_MS: Final = 30 * 24 * 60 * 60 * 1000
-"""How long predictions and labels are remembered after they were appended: as long as `keys` is kept."""
+"""How long predictions and labels are remembered after they were appended at most: as long as `keys` is kept."""
+MINUTE_MS: Final = 60_000
+"""Ages are counted in whole minutes."""
 MOST_REMEMBERED: Final = 500_000
 """Predictions, and labels without one, in one partition; beyond it the oldest are forgotten, with a count."""
-
-
-class Group(NamedTuple):
-    """What rows of one outcomes record have in common."""
-
-    model: str
-    source: str
-    version: str | None
-    digest: str | None
-    arm: str | None
-    epoch: int | None
-    shadow_version: str | None
-
-
-class Prediction(NamedTuple):
-    """A prediction without its id. `time` of its row in ms."""
-
-    group: Group
-    time: int
-    bucket: int
-    score: float | None
-    shadow_score: float | None
-
-
-class Label(NamedTuple):
-    """What really happened, and when that was known (ms)."""
-
-    value: float
-    labelled_at: int
-
-
-class Joined(NamedTuple):
-    """One outcome row."""
-
-    prediction_id: str
-    prediction: Prediction
-    label: Label
-
-
-Key = tuple[str, str]
-"""Model and prediction id."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """Rows that led to nothing: a `duplicate` says nothing new, what is `forgotten` has never met its other half."""
-
-    duplicate: int = 0
-    forgotten: int = 0
+LUMP: Final = 64
+"""One part in so many is forgotten at once where the bound is met."""
 
 
 @dataclass(slots=True)
 class Join:
-    """What one partition remembers. In order of arrival, with the append time of each."""
+    """What one partition remembers. `forgotten`: rows since the last count that never met their other half."""
 
     most: int = MOST_REMEMBERED
-    open: dict[Key, tuple[Prediction, Label | None, int]] = field(default_factory=dict)
-    parked: dict[Key, tuple[Label, int]] = field(default_factory=dict)
-    groups: dict[Group, Group] = field(default_factory=dict)
-    counts: dict[str, Counts] = field(default_factory=dict)
+    shelf: Shelf = field(default_factory=MemoryShelf)
+    open: Table = field(init=False)
+    parked: Table = field(init=False)
+    groups: list[Group] = field(default_factory=list)
+    places: dict[Group, int] = field(default_factory=dict)
+    minute: int = 0
+    forgotten: int = 0
 
-    def take(self, event: KeysRouted, appended_ms: int) -> list[Joined]:
-        """Fold one record; the outcomes that follow, in order of its rows."""
-        rows = self._predictions(event, appended_ms) if event.kind == "prediction" else self._labels(event, appended_ms)
-        return [row for row in rows if row is not None]
+    def __post_init__(self) -> None:
+        """Nothing is remembered."""
+        self.open, self.parked = Table(self.shelf), Table(MemoryShelf(), holes=True)
 
-    def duplicates(self, model: str) -> int:
-        """Rows of a model so far that said nothing new."""
-        return self.counts.get(model, Counts()).duplicate
+    def take(self, parts: Sequence[Part]) -> Iterator[Folded]:
+        """Fold records, in order; what follows from each few of them."""
+        for some in self._together(parts):
+            self._forget(some[0].appended_ms // MINUTE_MS)
+            yield fold(self.open, self.parked, some, [self.place_of(part.group) for part in some], self.minute)
+            self._trim()
 
-    def forget(self, appended_ms: int) -> None:
-        """Drop what was appended longer than the horizon before `appended_ms`, and the oldest beyond the bound."""
-        oldest = appended_ms - HORIZON_MS
-        ages = ((key, at) for key, (_, _, at) in self.open.items())
-        for key in _expired(ages, oldest, len(self.open) - self.most):
-            if self.open.pop(key)[1] is None:
-                self._count(key[0]).forgotten += 1
-        waits = ((key, at) for key, (_, at) in self.parked.items())
-        for key in _expired(waits, oldest, len(self.parked) - self.most):
-            del self.parked[key]
-            self._count(key[0]).forgotten += 1
+    def place_of(self, group: Group) -> int:
+        """The place of a group in the list of them: there are many rows and few groups."""
+        if group not in self.places:
+            self.places[group] = len(self.groups)
+            self.groups.append(group)
+        return self.places[group]
 
-    def _predictions(self, event: KeysRouted, appended_ms: int) -> list[Joined | None]:
-        group = self._group(event)
-        buckets = event.bucket or (0,) * len(event.prediction_id)
-        score, shadow = event.score or (), event.shadow_score or ()
-        found = []
-        for row, name in enumerate(event.prediction_id):
-            said = Prediction(
-                group, event.times[row], buckets[row], score[row] if score else None, shadow[row] if shadow else None
-            )
-            found.append(self._prediction((event.model, name), said, appended_ms))
-        return found
+    def _together(self, parts: Sequence[Part]) -> Iterator[list[Part]]:
+        """Records of one minute between which nothing can be forgotten, so that it is as if each came alone."""
+        some: list[Part] = []
+        rows = 0
+        for part in parts:
+            minute = part.appended_ms // MINUTE_MS
+            later = bool(some) and minute > max(self.minute, some[0].appended_ms // MINUTE_MS)
+            if some and (later or rows + len(part.ids) > self._room()):
+                yield some
+                some, rows = [], 0
+            some.append(part)
+            rows += len(part.ids)
+        if some:
+            yield some
 
-    def _prediction(self, key: Key, said: Prediction, appended_ms: int) -> Joined | None:
-        """The first one with an id counts."""
-        if key in self.open:
-            self._count(key[0]).duplicate += 1
-            return None
-        waited = self.parked.pop(key, None)
-        label = waited[0] if waited else None
-        self.open[key] = (said, label, appended_ms)
-        return Joined(key[1], said, label) if label else None
+    def _room(self) -> int:
+        return min(CHUNK, self.most - max(len(self.open), len(self.parked)))
 
-    def _labels(self, event: KeysRouted, appended_ms: int) -> list[Joined | None]:
-        rows = zip(event.prediction_id, event.label or (), event.times, strict=True)
-        return [self._label((event.model, name), Label(value, at), appended_ms) for name, value, at in rows]
+    def _forget(self, minute: int) -> None:
+        """Drop what was appended longer than the horizon before this minute."""
+        if minute > self.minute:
+            self.minute = minute
+            for table in (self.open, self.parked):
+                self._drop(table, table.old(minute - HORIZON_MS // MINUTE_MS + 1))
 
-    def _label(self, key: Key, said: Label, appended_ms: int) -> Joined | None:
-        found, waited = self.open.get(key), self.parked.get(key)
-        holds, news = latest(found[1] if found else waited[0] if waited else None, said)
-        if not news:
-            self._count(key[0]).duplicate += 1
-        if found is None:
-            self.parked[key] = (holds, waited[1] if waited else appended_ms)
-            return None
-        self.open[key] = (found[0], holds, found[2])
-        return Joined(key[1], found[0], holds) if news else None
+    def _trim(self) -> None:
+        """Drop the oldest beyond the bound, and a lump more, so that it is not done for each record."""
+        for table in (self.open, self.parked):
+            if len(table) > self.most:
+                self._drop(table, table.surplus(self.most - self.most // LUMP))
+        if self.parked.lost > len(self.parked) + CHUNK:
+            self.parked = self.parked.shrunk()
 
-    def _group(self, event: KeysRouted) -> Group:
-        """One object for all rows that share it: there are many rows and few groups."""
-        group = Group(
-            event.model, event.source, event.version, event.digest, event.arm, event.epoch, event.shadow_version
-        )
-        return self.groups.setdefault(group, group)
-
-    def _count(self, model: str) -> Counts:
-        return self.counts.setdefault(model, Counts())
-
-
-def grouped(rows: list[Joined]) -> dict[Group, list[Joined]]:
-    """Rows by group, each in order, the groups in order of their first row."""
-    found: dict[Group, list[Joined]] = {}
-    for row in rows:
-        found.setdefault(row.prediction.group, []).append(row)
-    return found
+    def _drop(self, table: Table, before: int) -> None:
+        if before > table.first:
+            self.forgotten += table.drop(before)
 
 
 @dataclass(slots=True)
@@ -172,21 +113,3 @@ class Watermarks:
         names = {name for known in self.heard.values() for name in known}
         whole = len(self.heard) == self.sources and all(known.keys() == names for known in self.heard.values())
         return {name: min(known[name] for known in self.heard.values()) for name in sorted(names)} if whole else {}
-
-
-def latest(known: Label | None, said: Label) -> tuple[Label, bool]:
-    """Give the label that holds now, and whether it is news: the last `labelled_at` wins, of equals the first.
-
-    The same value again is no correction, but what is known of it is as new as the newest word.
-    """
-    if known is None:
-        return said, True
-    if said.value == known.value:
-        return max(known, said, key=lambda label: label.labelled_at), False
-    return (said, True) if said.labelled_at > known.labelled_at else (known, False)
-
-
-def _expired(ages: Iterable[tuple[Key, int]], oldest: int, surplus: int) -> list[Key]:
-    """The first of `ages`, which come in order of age, as long as they are too old or too many."""
-    found = takewhile(lambda item: item[0] < surplus or item[1][1] < oldest, enumerate(ages))
-    return [key for _, (key, _) in found]

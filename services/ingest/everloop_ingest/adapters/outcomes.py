@@ -1,0 +1,53 @@
+"""Outcome rows as records: one per record of `keys` and group, in the same bytes whenever they are said again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import orjson
+
+from everloop import topics
+from everloop.codec import envelope
+from everloop.events import OutcomesJoined, named_id
+from everloop.runtime.log import Message, Place, Record
+from everloop_ingest.adapters.records import SOURCE, Wall, moment, name_of
+from everloop_ingest.domain.batches import Folded, Group
+from everloop_ingest.domain.shelves import Numbers
+
+
+def outcomes(records: list[Record], groups: list[Group], found: Folded, wall: Wall) -> Iterator[Message]:
+    """What followed from `records`, which are those of `found.parts`; `groups` by the places that rows name."""
+    edges = np.searchsorted(found.part, np.arange(len(records) + 1))
+    for number, record in enumerate(records):
+        rows = np.arange(edges[number], edges[number + 1])
+        for place, some in _by_group(found, rows):
+            yield _outcome(record, groups[place], found, some, wall)
+
+
+def _by_group(found: Folded, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
+    """Rows by group, each in order, the groups in order of their first row."""
+    group = found.said["group"][rows]
+    places, firsts = np.unique(group, return_index=True)
+    for place in places[np.argsort(firsts)].tolist():
+        yield place, rows[group == place]
+
+
+def _outcome(record: Record, group: Group, found: Folded, rows: Numbers, wall: Wall) -> Message:
+    """Its id comes from the place of the record of `keys` and the group; fields are in the order of the contract."""
+    part, said, labelled_at = found.parts[found.part[rows[0]]], found.said[rows], found.labelled_at[rows]
+    data = {
+        **{name: value for name, value in group._asdict().items() if name != "model"},
+        "prediction_id": [part.ids[row] for row in found.row[rows].tolist()],
+        "times": said["time"].copy(),
+        "bucket": said["bucket"].copy(),
+        "score": said["score"].copy(),
+        "shadow_score": said["shadow"].copy() if group.shadow_version is not None else None,
+        "label": found.label[rows],
+        "labelled_at": labelled_at,
+    }
+    identity = named_id(OutcomesJoined.__name__, f"{name_of(record)}/{'|'.join(map(str, group))}")
+    newest = moment(int(labelled_at.max()))
+    headers = envelope(OutcomesJoined.TYPE, identity, newest, group.model, source=SOURCE, recorded=wall())
+    value = orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Message(Place(topics.OUTCOMES.name, record.place.partition), group.model.encode(), value, headers)

@@ -1,0 +1,137 @@
+"""What predictions said, on disk: files that are written once, whole, and mapped into memory where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+from zlib import crc32
+
+import numpy as np
+
+from everloop.errors import FatalError, InvalidError
+from everloop_ingest.domain.shelves import ROW, Keys, Numbers, Said, grown
+
+FILED: Final = 65_536
+"""Rows of one file. Those that are not as many yet are in memory."""
+SUFFIX: Final = ".rows"
+_ROWS_BYTES: Final = FILED * ROW.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    check: int
+    rows: Said
+
+
+class FolderShelf:
+    """A `Shelf` in a folder. A file is named by its place in the order of all, and has the rows before the keys."""
+
+    def __init__(self, folder: Path) -> None:
+        """An empty one. What lies in the folder is overwritten, or removed by `tidy`."""
+        self.folder = folder
+        self.files: dict[int, _File] = {}
+        self.first_open = 0
+        self.keys: Keys = np.empty((0, 2), np.uint64)
+        self.rows: Said = np.empty(0, ROW)
+        self.used = 0
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def found(cls, folder: Path, checks: Mapping[int, int], first_open: int, keys: Keys, rows: Said) -> FolderShelf:
+        """Continue with files that have these checks, and what was not in files yet.
+
+        Raises `InvalidError` where a file has another check, `OSError` where it cannot be read.
+        """
+        shelf = cls(folder)
+        shelf.first_open, shelf.keys, shelf.rows, shelf.used = first_open, keys, rows, len(rows)
+        for number, check in checks.items():
+            path = shelf._path(number)
+            if crc32(path.read_bytes()) != check:
+                raise InvalidError("damaged", f"{path.name} is not what was written")
+            shelf.files[number] = _File(path, check, _mapped(path))
+        return shelf
+
+    def append(self, keys: Keys, rows: Said) -> None:
+        """Lay down the next rows. Raises `FatalError` where they cannot be written."""
+        if self.used + len(rows) > len(self.rows):
+            self.rows, self.keys = grown(self.rows[: self.used], len(rows)), grown(self.keys[: self.used], len(rows))
+        new = slice(self.used, self.used + len(rows))
+        self.rows[new], self.keys[new] = rows, keys
+        self.used += len(rows)
+        while self.used >= FILED:
+            self._file()
+
+    def take(self, numbers: Numbers) -> Said:
+        """The rows with these numbers."""
+        found: Said = np.empty(len(numbers), ROW)
+        places = numbers // FILED
+        for place in np.unique(places).tolist():
+            here = places == place
+            file = self.files.get(place)
+            found[here] = (
+                self.rows[numbers[here] - self.first_open] if file is None else file.rows[numbers[here] % FILED]
+            )
+        return found
+
+    def drop(self, before: int) -> None:
+        """Let go of files whose rows all lie before; `tidy` takes them from the disk."""
+        for number in [number for number in self.files if (number + 1) * FILED <= before]:
+            del self.files[number]
+
+    def all_keys(self, first: int) -> Keys:
+        """The keys of all rows from number `first` on."""
+        found: Keys = np.empty((self.first_open + self.used - first, 2), np.uint64)
+        for number, file in self.files.items():
+            start = number * FILED
+            keys = np.frombuffer(file.path.read_bytes()[_ROWS_BYTES:], np.uint64).reshape(-1, 2)
+            found[max(0, start - first) : start - first + FILED] = keys[max(0, first - start) :]
+        found[max(0, self.first_open - first) :] = self.keys[max(0, first - self.first_open) : self.used]
+        return found
+
+    def tidy(self) -> None:
+        """Remove files that nobody asks for any more."""
+        kept = {file.path for file in self.files.values()}
+        for path in self.folder.glob(f"*{SUFFIX}"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+
+    def _file(self) -> None:
+        number, path = self.first_open // FILED, self._path(self.first_open // FILED)
+        data = self.rows[:FILED].tobytes() + self.keys[:FILED].tobytes()
+        write(path, lambda out: out.write(data))
+        self.files[number] = _File(path, crc32(data), _mapped(path))
+        self.rows, self.keys = self.rows[FILED : self.used].copy(), self.keys[FILED : self.used].copy()
+        self.used, self.first_open = len(self.rows), self.first_open + FILED
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:08d}{SUFFIX}"
+
+
+def write(path: Path, put: Callable[[BinaryIO], object]) -> None:
+    """Write a file, whole or not at all. Raises `FatalError` where there is no room for it."""
+    half = path.with_suffix(".half")
+    with writing(path.parent):
+        with half.open("wb") as out:
+            put(out)
+        half.replace(path)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say what a person can do where a folder cannot be written to."""
+    try:
+        yield
+    except OSError as error:
+        raise FatalError(
+            f"the join cannot write to {folder}: {error.strerror}. Free some space, or name another folder in "
+            "EVERLOOP_VAR; nothing is lost, what was not committed is read again"
+        ) from error
+
+
+def _mapped(path: Path) -> Said:
+    return np.memmap(path, ROW, "r", shape=(FILED,))

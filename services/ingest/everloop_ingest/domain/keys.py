@@ -1,0 +1,51 @@
+"""Records of `keys` as the columns that the join folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from everloop.errors import InvalidError
+from everloop_ingest.domain.batches import Group, Part
+from everloop_ingest.domain.shelves import ROW, Floats, Said
+
+
+def part_of(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
+    """The part of a record with these fields of `KeysRouted`. Raises `InvalidError` where they are no columns."""
+    try:
+        return _part(model, data, appended_ms)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InvalidError("shape", "keys are columns of numbers, all as long as prediction_id") from None
+
+
+def _part(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
+    ids: Sequence[str] = data["prediction_id"]
+    group = Group(
+        model, data["source"], data.get("version"), data.get("digest"), data.get("arm"), data.get("epoch"),
+        data.get("shadow_version"),
+    )  # fmt: skip
+    times = np.array(data["times"], np.int64)
+    if len(times) != len(ids):
+        raise ValueError
+    if data["kind"] == "prediction":
+        return Part(group, ids, times, said=_said(len(ids), data), appended_ms=appended_ms)
+    return Part(group, ids, times, label=_floats(data["label"], len(ids)), appended_ms=appended_ms)
+
+
+def _said(rows: int, data: Mapping[str, Any]) -> Said:
+    said: Said = np.zeros(rows, ROW)
+    said["time"] = data["times"]
+    said["bucket"] = 0 if data.get("bucket") is None else data["bucket"]
+    said["score"] = _floats(data.get("score"), rows)
+    said["shadow"] = _floats(data.get("shadow_score"), rows)
+    return said
+
+
+def _floats(column: Sequence[float | None] | None, rows: int) -> Floats:
+    """NaN for what is missing."""
+    found = np.full(rows, np.nan) if column is None else np.array(column, np.float64)
+    if len(found) != rows:
+        raise ValueError
+    return found

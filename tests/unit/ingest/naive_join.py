@@ -1,0 +1,75 @@
+"""The join as one would tell it, row by row over dictionaries: what the real one is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from everloop.events import KeysRouted
+from everloop_ingest.domain.batches import Label, latest
+from everloop_ingest.domain.joining import HORIZON_MS, LUMP, MINUTE_MS
+
+Row = tuple[str, str | None, float | None, float, int]
+"""Id, version and score of the prediction, label, and when it was known."""
+Key = tuple[str, str]
+
+
+@dataclass
+class NaiveJoin:
+    """What it remembers, in order of arrival, with the minute of each."""
+
+    most: int
+    open: dict[Key, tuple[str | None, float | None, Label | None, int]] = field(default_factory=dict)
+    parked: dict[Key, tuple[Label, int]] = field(default_factory=dict)
+    minute: int = 0
+    forgotten: int = 0
+    duplicate: int = 0
+
+    def take(self, event: KeysRouted, appended_ms: int) -> list[Row]:
+        """Fold one record."""
+        self.minute = max(self.minute, appended_ms // MINUTE_MS)
+        self._forget_old()
+        found = [self._one(event, row) for row in range(len(event.prediction_id))]
+        self._trim()
+        return [row for row in found if row is not None]
+
+    def _one(self, event: KeysRouted, row: int) -> Row | None:
+        key = (event.model, event.prediction_id[row])
+        if event.kind == "label":
+            return self._label(key, Label((event.label or ())[row], event.times[row]))
+        if key in self.open:
+            self.duplicate += 1
+            return None
+        label = self.parked.pop(key, (None, 0))[0]
+        self.open[key] = (event.version, event.score[row] if event.score else None, label, self.minute)
+        return (key[1], *self.open[key][:2], *label) if label else None
+
+    def _label(self, key: Key, said: Label) -> Row | None:
+        version, score, known, since = self.open.get(key, (None, None, None, self.minute))
+        if key not in self.open and key in self.parked:
+            known, since = self.parked[key]
+        holds, news = latest(known, said)
+        self.duplicate += not news
+        if key not in self.open:
+            self.parked[key] = (holds, since)
+            return None
+        self.open[key] = (version, score, holds, since)
+        return (key[1], version, score, *holds) if news else None
+
+    def _forget_old(self) -> None:
+        oldest = self.minute - HORIZON_MS // MINUTE_MS
+        self._drop_open([key for key, one in self.open.items() if one[3] <= oldest])
+        self._drop_parked([key for key, one in self.parked.items() if one[1] <= oldest])
+
+    def _trim(self) -> None:
+        left = self.most - self.most // LUMP
+        if len(self.open) > self.most:
+            self._drop_open(list(self.open)[: len(self.open) - left])
+        if len(self.parked) > self.most:
+            self._drop_parked(list(self.parked)[: len(self.parked) - left])
+
+    def _drop_open(self, keys: Sequence[Key]) -> None:
+        self.forgotten += sum(self.open.pop(key)[2] is None for key in keys)
+
+    def _drop_parked(self, keys: Sequence[Key]) -> None:
+        self.forgotten += len([self.parked.pop(key) for key in keys])
