@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from everloop_ingest.domain.shelves import ROW, Keys, Numbers, Said, grown
 
 FILED: Final = 65_536
 """Rows of one file. Those that are not as many yet are in memory."""
+MOST_TAKEN: Final = 1_024
+"""Rows after whose reading pages are given back: each may have brought 64 KiB into memory."""
 SUFFIX: Final = ".rows"
 _ROWS_BYTES: Final = FILED * ROW.itemsize
 
@@ -24,6 +27,7 @@ _ROWS_BYTES: Final = FILED * ROW.itemsize
 class _File:
     path: Path
     check: int
+    pages: mmap.mmap
     rows: Said
 
 
@@ -37,7 +41,7 @@ class FolderShelf:
         self.first_open = 0
         self.keys: Keys = np.empty((0, 2), np.uint64)
         self.rows: Said = np.empty(0, ROW)
-        self.used = 0
+        self.used = self.taken = 0
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -53,7 +57,7 @@ class FolderShelf:
             path = shelf._path(number)
             if crc32(path.read_bytes()) != check:
                 raise InvalidError("damaged", f"{path.name} is not what was written")
-            shelf.files[number] = _File(path, check, _mapped(path))
+            shelf.files[number] = _mapped(path, check)
         return shelf
 
     def append(self, keys: Keys, rows: Said) -> None:
@@ -71,11 +75,12 @@ class FolderShelf:
         found: Said = np.empty(len(numbers), ROW)
         places = numbers // FILED
         for place in np.unique(places).tolist():
-            here = places == place
-            file = self.files.get(place)
-            found[here] = (
-                self.rows[numbers[here] - self.first_open] if file is None else file.rows[numbers[here] % FILED]
-            )
+            here = np.flatnonzero(places == place)
+            if place in self.files:
+                found[here] = self.files[place].rows[numbers[here] % FILED]
+                self._note(len(here))
+            else:
+                found[here] = self.rows[numbers[here] - self.first_open]
         return found
 
     def drop(self, before: int) -> None:
@@ -104,9 +109,17 @@ class FolderShelf:
         number, path = self.first_open // FILED, self._path(self.first_open // FILED)
         data = self.rows[:FILED].tobytes() + self.keys[:FILED].tobytes()
         write(path, lambda out: out.write(data))
-        self.files[number] = _File(path, crc32(data), _mapped(path))
+        self.files[number] = _mapped(path, crc32(data))
         self.rows, self.keys = self.rows[FILED : self.used].copy(), self.keys[FILED : self.used].copy()
         self.used, self.first_open = len(self.rows), self.first_open + FILED
+
+    def _note(self, rows: int) -> None:
+        """So many were read. Give back the pages: they stay in the system's cache, and count as nobody's memory."""
+        self.taken += rows
+        if self.taken > MOST_TAKEN:
+            self.taken = 0
+            for file in self.files.values():
+                file.pages.madvise(mmap.MADV_DONTNEED)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08d}{SUFFIX}"
@@ -133,5 +146,7 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _mapped(path: Path) -> Said:
-    return np.memmap(path, ROW, "r", shape=(FILED,))
+def _mapped(path: Path, check: int) -> _File:
+    with path.open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return _File(path, check, pages, np.frombuffer(pages, ROW, FILED))

@@ -29,6 +29,8 @@ FULL: Final = 0.75
 """Share of the index beyond which it is made anew, at half of it or less."""
 CHUNK: Final = 65_536
 """Rows that are put into the index at once."""
+GROWTH: Final = 16
+"""Columns that are full grow by one part in so many."""
 SMALLEST: Final = 1_024
 _LOWEST: Final = 0x7FFF_FFFF
 _EMPTY: Final = -1
@@ -257,8 +259,8 @@ def digests(model: str, names: Sequence[str]) -> Keys:
 
 
 def grown(column: NDArray[T], more: int) -> NDArray[T]:
-    """A copy with room for `more` rows, and for a quarter of what is there."""
-    room = np.empty((len(column) + more + len(column) // 4, *column.shape[1:]), column.dtype)
+    """A copy with room for `more` rows, and for some more."""
+    room = np.empty((len(column) + more + len(column) // GROWTH, *column.shape[1:]), column.dtype)
     room[: len(column)] = column
     return room
 
