@@ -23,10 +23,10 @@ from everloop.runtime.memory import MemoryClient, MemoryLog, MemoryTail, no_hook
 from everloop_ingest.adapters import caches, shelves
 from everloop_ingest.adapters.caches import FolderCache, MemoryCache
 from everloop_ingest.adapters.joins import JoinFold
+from everloop_ingest.adapters.routes import RouteFold
 from everloop_ingest.adapters.shelves import FolderShelf
-from everloop_ingest.domain.routing import route
 from everloop_ingest.domain.shelves import ROW, MemoryShelf, digests
-from tests.unit.ingest.builders import NOON, FakeWall, some_labels, some_predictions
+from tests.unit.ingest.builders import NOON, FakeWall, keys_of, some_labels, some_predictions
 
 KEYS = Place(topics.KEYS.name, 0)
 RECORDS = 60
@@ -50,7 +50,7 @@ def _log(seed: int = 0, records: int = RECORDS) -> MemoryLog:
         event: Rows | LabelsLogged = some_labels(float(chance.randint(0, 1)), *names, at=chance.randint(0, 9))
         if chance.random() < 0.5:
             event = rows_of(some_predictions(*dict.fromkeys(names), version=chance.choice("vw")))
-        for _, keys in route(event, 1, f"{seed}/{number}"):
+        for _, keys in keys_of(event, 1, f"{seed}/{number}"):
             _write(broker, keys)
     return broker
 
@@ -268,3 +268,21 @@ def test_outcomes_are_as_the_contract_writes_them() -> None:
         event = decode(value, headers)
         assert isinstance(event, OutcomesJoined)
         assert encode(event, source="ingest", recorded=NOON) == (value, headers)
+
+
+def test_keys_are_as_the_contract_writes_them() -> None:
+    log = MemoryLog({t.name: t.partitions for t in topics.TOPICS.values()})
+    route = RouteFold(FakeWall(), Metrics())
+    route.restore(log.client(), {})
+    told = some_predictions("a", "b", label=(1.0, None), source="bootstrap", score=(0.5, None))
+    for number, event in enumerate((told, some_labels(1.0, "a", "b"))):
+        value, headers = encode(event, source="test", recorded=NOON)
+        route.take(
+            Record(Place(topics.PREDICTIONS.name if not number else topics.LABELS.name, 0), 0, None, value, headers)
+        )
+    said = [one for one in route.flush() if one.place.topic == topics.KEYS.name]
+    assert len(said) > 2
+    for message in said:
+        event = decode(message.value, message.headers)
+        assert isinstance(event, KeysRouted)
+        assert encode(event, source="ingest", recorded=NOON) == (message.value, message.headers)

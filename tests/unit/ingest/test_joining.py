@@ -14,8 +14,7 @@ from everloop.rows import rows_of
 from everloop_ingest.domain.batches import Label, latest
 from everloop_ingest.domain.joining import HORIZON_MS, MINUTE_MS, Join, Watermarks
 from everloop_ingest.domain.keys import part_of
-from everloop_ingest.domain.routing import route
-from tests.unit.ingest.builders import NOON, NOON_MS, some_labels, some_predictions
+from tests.unit.ingest.builders import NOON, NOON_MS, keys_of, some_labels, some_predictions
 from tests.unit.ingest.naive_join import NaiveJoin, Row
 
 Rows = list[tuple[str, float, int]]
@@ -24,7 +23,7 @@ Story = list[tuple[KeysRouted, int]]
 
 def _keys(*names: str, label: float | None = None, at: int = NOON_MS, version: str = "v1") -> KeysRouted:
     scored = rows_of(some_predictions(*names, version=version))
-    ((_, keys),) = route(scored if label is None else some_labels(label, *names, at=at), 1, "origin")
+    ((_, keys),) = keys_of(scored if label is None else some_labels(label, *names, at=at), 1, "origin")
     return keys
 
 
@@ -102,7 +101,7 @@ def test_a_repeated_prediction_counts_once_the_first() -> None:
 
 def test_models_do_not_meet() -> None:
     join = Join()
-    ((_, other),) = route(rows_of(some_predictions("a", model="other")), 1, "origin")
+    ((_, other),) = keys_of(rows_of(some_predictions("a", model="other")), 1, "origin")
     _take(join, other)
     assert _rows(join, _keys("a", label=1.0)) == []
 

@@ -22,8 +22,7 @@ from everloop.runtime.memory import MemoryLog
 from everloop.simulation import Simulation
 from everloop_ingest.adapters.parquet import arrays_of, to_parquet
 from everloop_ingest.domain.archiving import Batch, coverage, prediction_columns
-from everloop_ingest.domain.routing import route
-from tests.unit.ingest.builders import NOON, NOON_MS, Worker, apply_loop, beat, said, some_predictions, write
+from tests.unit.ingest.builders import NOON, NOON_MS, Worker, apply_loop, beat, keys_of, said, some_predictions, write
 
 EVENT = some_predictions(
     "a", "b", "c", entity_id=("x", "y", "x"), label=(1.0, None, 0.0), source="bootstrap",
@@ -76,7 +75,7 @@ def some_rows(**changed: object) -> Rows:
 def test_what_is_no_score_and_no_label_is_routed_as_none() -> None:
     odd = np.array([0.5, math.inf, math.nan])
     rows = some_rows(score=odd, label=np.array([1.0, -math.inf, math.nan]), shadow_score=odd, shadow_version="8")
-    ((_, predictions), (_, labels)) = route(rows, 1, "origin")
+    ((_, predictions), (_, labels)) = keys_of(rows, 1, "origin")
     assert (predictions.score, predictions.shadow_score) == ((0.5, None, None), (0.5, None, None))
     assert (labels.kind, labels.prediction_id, labels.label) == ("label", ("a",), (1.0,))
     assert predictions.bucket == tuple(map(bucket, ("a", "b", "c")))
@@ -131,9 +130,9 @@ def _cell(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON has
 def test_files_are_the_same_however_rows_were_cut_into_records() -> None:
     names = [f"t{number}" for number in range(6)]
     whole, parts = Batch(0), Batch(0)
-    features = {"a": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "b": ["x", "y", None, "x", "z", "z"]}
-    whole.add(0, Rows("id", "fraud", names, [NOON_MS] * 6, dict(features)))
+    features: dict[str, list[Any]] = {"a": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "b": ["x", "y", None, "x", "z", "z"]}
+    whole.add(0, Rows("id", "fraud", names, [NOON_MS] * 6, {**features}))
     for start in range(0, 6, 2):
         some = {name: values[start : start + 2] for name, values in features.items()}
-        parts.add(start, Rows(str(start), "fraud", names[start : start + 2], [NOON_MS] * 2, dict(some)))
+        parts.add(start, Rows(str(start), "fraud", names[start : start + 2], [NOON_MS] * 2, {**some}))
     assert to_parquet(prediction_columns(whole)) == to_parquet(prediction_columns(parts))

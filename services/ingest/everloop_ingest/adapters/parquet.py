@@ -51,9 +51,9 @@ def _said(piece: Piece, kind: pa.DataType) -> Array:
 
 def _feature(pieces: Pieces) -> Array:
     """Truth values are 1 and 0; what is no number and no text is missing."""
-    arrays = [_at_once(piece) for piece in pieces]
-    kinds = {array.type for array in arrays if array is not None} - {pa.null()}
-    if None in arrays or len(kinds) > 1:
+    arrays = [array for array in map(_at_once, pieces) if array is not None]
+    kinds = {array.type for array in arrays} - {pa.null()}
+    if len(arrays) < len(pieces) or len(kinds) > 1:
         return _cell_by_cell(pieces)
     kind = next(iter(kinds), pa.float64())
     return pa.concat_arrays([array.cast(kind) for array in arrays])

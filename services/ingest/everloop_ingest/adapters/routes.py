@@ -11,6 +11,7 @@ from everloop.events import (
     Event,
     HeartbeatPassed,
     HeartbeatSent,
+    KeysRouted,
     LabelsLogged,
     PredictionsLogged,
 )
@@ -19,9 +20,9 @@ from everloop.metrics import Metrics
 from everloop.names import PROBE
 from everloop.rows import Rows, read_record
 from everloop.runtime.log import Log, Message, Place, Record
-from everloop_ingest.adapters.records import Wall, dead_letter, message, moment, name_of
+from everloop_ingest.adapters.records import Envelope, Wall, columns_message, dead_letter, message, moment, name_of
 from everloop_ingest.domain.archiving import newest
-from everloop_ingest.domain.routing import route
+from everloop_ingest.domain.routing import Routed, route
 
 
 class RouteFold:
@@ -83,9 +84,14 @@ class RouteFold:
                 old = isinstance(found, Rows) and found.source == "bootstrap"
                 self.ledger.enter(record, **{"history" if old else "counted": rows})
                 routed = route(found, self.partitions, name_of(record))
-                self.said += [message(topics.KEYS, number, keys, self.wall()) for number, keys in routed]
+                self.said += [self._keys(number, keys) for number, keys in routed]
             case _:
                 pass
+
+    def _keys(self, number: int, keys: Routed) -> Message:
+        place = Place(topics.KEYS.name, number)
+        said = Envelope(KeysRouted, keys.identity, keys.time, keys.model)
+        return columns_message(place, said, keys.fields, self.wall())
 
     def _passed(self, place: Place, name: str, clocks: dict[str, int]) -> list[Message]:
         event = HeartbeatPassed.named(

@@ -7,6 +7,8 @@ on a `Shelf`, in memory or on disk. Numbers count arrivals from 0 and never come
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -29,8 +31,8 @@ FULL: Final = 0.75
 """Share of the index beyond which it is made anew, at half of it or less."""
 CHUNK: Final = 65_536
 """Rows that are put into the index at once."""
-GROWTH: Final = 16
-"""Columns that are full grow by one part in so many."""
+LARGE: Final = 1 << 20
+"""Bytes from which on an array has pages of its own."""
 SMALLEST: Final = 1_024
 _LOWEST: Final = 0x7FFF_FFFF
 _EMPTY: Final = -1
@@ -233,7 +235,8 @@ class Table:
 
     def _index_all(self) -> None:
         count = self.next - self.first
-        self.slots = np.full(max(SMALLEST, 1 << (2 * count - 1).bit_length()), _EMPTY, np.int32)
+        self.slots = _room((max(SMALLEST, 1 << (2 * count - 1).bit_length()),), np.dtype(np.int32))
+        self.slots[:] = _EMPTY
         self.filled = 0
         self._place_last(count)
 
@@ -259,10 +262,18 @@ def digests(model: str, names: Sequence[str]) -> Keys:
 
 
 def grown(column: NDArray[T], more: int) -> NDArray[T]:
-    """A copy with room for `more` rows, and for some more."""
-    room = np.empty((len(column) + more + len(column) // GROWTH, *column.shape[1:]), column.dtype)
+    """A copy with room for `more` rows, and for as many again as are there."""
+    room = _room((2 * len(column) + more, *column.shape[1:]), column.dtype)
     room[: len(column)] = column
     return room
+
+
+def _room(shape: tuple[int, ...], kind: np.dtype[T]) -> NDArray[T]:
+    """An array without values. A large one has pages of its own: its unused part is no memory, and it leaves no hole."""
+    size = prod(shape) * kind.itemsize
+    if size < LARGE:
+        return np.empty(shape, kind)
+    return np.frombuffer(mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS), kind).reshape(shape)
 
 
 def _utf8(text: str) -> bytes:
