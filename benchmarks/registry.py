@@ -9,7 +9,7 @@ from benchmarks.bus import decode, dispatch, journal
 from benchmarks.drift import memory, models, scale, verdict
 from benchmarks.drift.carried import Carried
 from benchmarks.figures import Benchmark
-from benchmarks.ingest import archive, join_memory, sdk
+from benchmarks.ingest import sdk
 from benchmarks.loop import overhead
 from benchmarks.stack import up
 from everloop.errors import UsageError
@@ -101,21 +101,6 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
         "drift.scale", "times", "more",
         "rows per second on the wall of two workers over those of one, beside the broker on the same cores",
         scale.measure,
-    ),
-    Benchmark(
-        "ingest.archive", "rows/CPU-s", "more",
-        "one worker, rows of 20 columns in Arrow streams of 1,000, each with its label: rows to the archive and to the "
-        "join, and when all are there their labels to outcomes and those to the archive; files written, manifests "
-        "acknowledged, offsets committed",
-        archive.measure,
-        note="A row and its label count as one. What rows take without labels, and labels by themselves, is beside it.",
-    ),
-    Benchmark(
-        "ingest.join_memory", "MiB", "less",
-        "resident memory at the most of a worker whose join remembers ten million open predictions, half of which get "
-        "their labels in no order, from its start until all is joined",
-        join_memory.measure,
-        note="How long a worker takes that is started again, and what it has on disk, are beside it.",
     ),
     Benchmark(
         "ingest.sdk", "ms", "less",

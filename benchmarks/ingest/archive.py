@@ -26,9 +26,9 @@ from everloop.topics import Topic
 
 Form = Literal["arrow", "json"]
 ROWS: Final = 1_000
-RECORDS: Final = 2_000
+RECORDS: Final = 1_000
 """Of predictions, and as many of labels."""
-QUICK: Final = 20
+QUICK: Final = 10
 DIFFERENT: Final = 20
 WARM: Final = 5
 """One part in so many is warm-up."""

@@ -269,7 +269,7 @@ def grown(column: NDArray[T], more: int) -> NDArray[T]:
 
 
 def _room(shape: tuple[int, ...], kind: np.dtype[T]) -> NDArray[T]:
-    """An array without values. A large one has pages of its own: its unused part is no memory, and it leaves no hole."""
+    """An array without values. A large one has pages of its own: what is not used of it takes no memory."""
     size = prod(shape) * kind.itemsize
     if size < LARGE:
         return np.empty(shape, kind)
