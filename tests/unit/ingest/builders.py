@@ -108,6 +108,15 @@ def some_labels(label: float, *names: str, at: int = NOON_MS, model: str = "frau
     )  # fmt: skip
 
 
+def a_range(label: float, *entities: str, at: int = NOON_MS, start: int = 0, end: int = NOON_MS + 5) -> LabelsLogged:
+    """Labels by entity, of predictions with times in [start, end)."""
+    count = len(entities)
+    return LabelsLogged.named(
+        f"r/{label}/{'/'.join(entities)}/{at}", NOON, "fraud", entity_id=entities, label=(label,) * count,
+        labelled_at=(at,) * count, start=(start,) * count, end=(end,) * count,
+    )  # fmt: skip
+
+
 def a_heartbeat(at: int = NOON_MS, **own: int) -> HeartbeatSent:
     return HeartbeatSent.named(f"{at}/{own}", NOON, EVERY_MODEL, replica="0", clocks={EVERY_MODEL: at, **own})
 

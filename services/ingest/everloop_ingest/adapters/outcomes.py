@@ -33,10 +33,10 @@ def _by_group(found: Folded, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
 
 def _outcome(record: Record, group: Group, found: Folded, rows: Numbers, wall: Wall) -> Message:
     """Its id comes from the place of the record of `keys` and the group; fields are in the order of the contract."""
-    part, said, labelled_at = found.parts[found.part[rows[0]]], found.said[rows], found.labelled_at[rows]
+    said, labelled_at = found.said[rows], found.labelled_at[rows]
     data = {
         **{name: value for name, value in group._asdict().items() if name != "model"},
-        "prediction_id": [part.ids[row] for row in found.row[rows].tolist()],
+        "prediction_id": [found.ids[row] for row in rows.tolist()],
         "times": said["time"].copy(),
         "bucket": said["bucket"].copy(),
         "score": said["score"].copy(),

@@ -34,6 +34,8 @@ def route(event: Rows | LabelsLogged, partitions: int, origin: str) -> list[tupl
 
     `origin` names the record (its place and offset), so that a repeat has the same ids.
     """
+    if isinstance(event, LabelsLogged) and event.entity_id is not None:
+        return [(number, _ranges(event, f"{origin}/{number}")) for number in range(partitions)]
     keys = _Labels(event) if isinstance(event, LabelsLogged) else _Keys(event)
     targets = partitions_of(event.prediction_id, partitions)
     return [
@@ -55,7 +57,10 @@ class _Keys:
 
     def parts(self, rows: Numbers, name: str) -> Iterator[Routed]:
         """Predictions, and the labels that came with them (bootstrap does so): known when the row was made."""
-        more = {"bucket": self.buckets[rows], "score": _of(self.score, rows), "shadow_score": _of(self.shadow, rows)}
+        more = {
+            "bucket": self.buckets[rows], "score": _of(self.score, rows), "shadow_score": _of(self.shadow, rows),
+            "entity_id": _pick(self.rows.entity_id, rows) if self.rows.entity_id else None,
+        }  # fmt: skip
         yield self._part(rows, f"{name}/prediction", {"kind": "prediction"}, self.said, more)
         labelled = rows[~np.isnan(self.label[rows])] if self.label is not None else rows[:0]
         if labelled.size:
@@ -85,6 +90,15 @@ class _Labels:
             "label": self.label[rows],
         }  # fmt: skip
         yield Routed(named_id("KeysRouted", f"{name}/label"), self.event.time, self.event.model, fields)
+
+
+def _ranges(event: LabelsLogged, name: str) -> Routed:
+    """Labels by entity go to every partition: predictions of one entity are in all of them."""
+    fields: dict[str, Any] = {
+        **_EMPTY, "kind": "label", "source": LABEL_SOURCE, "prediction_id": [], "times": event.labelled_at,
+        "label": event.label, "entity_id": event.entity_id, "start": event.start, "end": event.end,
+    }  # fmt: skip
+    return Routed(named_id("KeysRouted", f"{name}/label"), event.time, event.model, fields)
 
 
 _EMPTY: Final = dict.fromkeys(name for name in KeysRouted.model_fields if name not in ENVELOPE)

@@ -23,8 +23,11 @@ Said: TypeAlias = NDArray[np.void]
 """Shape (rows,), dtype `ROW`."""
 Floats: TypeAlias = NDArray[np.float64]
 
-ROW: Final = np.dtype([("time", "<i8"), ("score", "<f8"), ("shadow", "<f8"), ("group", "<u4"), ("bucket", "u1")])
-"""What a prediction said: `time` in ms, NaN where there is no score, `group` a place in a list of groups."""
+ROW: Final = np.dtype([
+    ("time", "<i8"), ("score", "<f8"), ("shadow", "<f8"), ("group", "<u4"), ("bucket", "u1"), ("entity", "<u8", (2,)),
+])  # fmt: skip
+"""What a prediction said: `time` in ms, NaN where there is no score, `group` a place in a list of groups; `entity` is a
+digest of model and entity, 0 where there is none."""
 NONE: Final = -1
 """Instead of when a label was known: there is none. Instead of a number: not found."""
 FULL: Final = 0.75
@@ -41,8 +44,14 @@ _EMPTY: Final = -1
 class Shelf(Protocol):
     """Where rows lie by their numbers. Only ever appended to at the end and dropped at the beginning."""
 
-    def append(self, keys: Keys, rows: Said) -> None:
-        """Lay down the next rows; their keys are kept for a later start."""
+    def append(self, keys: Keys, rows: Said, names: Sequence[str]) -> None:
+        """Lay down the next rows; their keys are kept for a later start. A name is empty where nobody will ask."""
+
+    def names(self, numbers: Numbers) -> list[str]:
+        """The names of rows."""
+
+    def of_entities(self, entities: Keys, start: int, end: int) -> Numbers:
+        """Numbers, in order, of rows of these entities with times in [start, end), and maybe of a few others."""
 
     def take(self, numbers: Numbers) -> Said:
         """The rows with these numbers, in this order."""
@@ -58,11 +67,13 @@ class MemoryShelf:
         """An empty one."""
         self.base = 0
         self.rows: Said = np.empty(0, ROW)
+        self.texts: list[str] = []
         self.used = 0
 
-    def append(self, keys: Keys, rows: Said) -> None:
+    def append(self, keys: Keys, rows: Said, names: Sequence[str]) -> None:
         """Lay down the next rows."""
         del keys
+        self.texts += names
         if self.used + len(rows) > len(self.rows):
             self.rows = grown(self.rows[: self.used], len(rows))
         self.rows[self.used : self.used + len(rows)] = rows
@@ -72,10 +83,19 @@ class MemoryShelf:
         """The rows with these numbers."""
         return self.rows[numbers - self.base]
 
+    def names(self, numbers: Numbers) -> list[str]:
+        """The names of rows."""
+        return [self.texts[number] for number in (numbers - self.base).tolist()]
+
+    def of_entities(self, entities: Keys, start: int, end: int) -> Numbers:
+        """Numbers of rows of these entities."""
+        return self.base + places_of(self.rows[: self.used], entities, start, end)
+
     def drop(self, before: int) -> None:
         """Let go of what lies before, when it is more than half."""
         gone = before - self.base
         if gone > self.used // 2:
+            del self.texts[:gone]
             self.rows, self.base, self.used = self.rows[gone : self.used].copy(), before, self.used - gone
 
 
@@ -85,6 +105,15 @@ class Columns(NamedTuple):
     label: Floats
     known_at: Numbers
     ages: Numbers
+
+
+class New(NamedTuple):
+    """Rows that are to be remembered: what predictions said, their names where they have an entity, their labels."""
+
+    rows: Said
+    names: Sequence[str]
+    label: Floats
+    known_at: Numbers
 
 
 class Table:
@@ -143,15 +172,15 @@ class Table:
             left, slot = left[on], (slot[on] + step) & (len(self.slots) - 1)
         return found
 
-    def add(self, keys: Keys, rows: Said, label: Floats, known_at: Numbers, minute: int) -> None:
+    def add(self, keys: Keys, columns: New, minute: int) -> None:
         """Remember keys that are not in it, each once, in this order."""
         if not len(keys):
             return
         if self.next - self.base + len(keys) > len(self.label):
             self._grow(len(keys))
         new = slice(self.next - self.base, self.next - self.base + len(keys))
-        self.keys[new], self.label[new], self.known_at[new] = keys, label, known_at
-        self.shelf.append(keys, rows)
+        self.keys[new], self.label[new], self.known_at[new] = keys, columns.label, columns.known_at
+        self.shelf.append(keys, columns.rows, columns.names)
         if not self.ages or self.ages[-1][0] < minute:
             self.ages.append((minute, self.next))
         self.next += len(keys)
@@ -160,6 +189,15 @@ class Table:
     def labels(self, numbers: Numbers) -> tuple[Floats, Numbers]:
         """The label of each, and when it was known."""
         return self.label[numbers - self.base], self.known_at[numbers - self.base]
+
+    def keys_of(self, numbers: Numbers) -> Keys:
+        """The keys of rows."""
+        return self.keys[numbers - self.base]
+
+    def of_entities(self, entities: Keys, start: int, end: int) -> Numbers:
+        """Numbers of rows of these entities with times in [start, end), and maybe of a few others, in order."""
+        found = self.shelf.of_entities(entities, start, end)
+        return found[found >= self.first]
 
     def tell(self, numbers: Numbers, label: Floats, known_at: Numbers) -> None:
         """Set labels."""
@@ -198,7 +236,7 @@ class Table:
         for minute, start, end in self._spans():
             at = np.arange(start, end)
             at = at[self.known_at[at - self.base] != NONE]
-            fresh.add(self.keys[at - self.base], self.shelf.take(at), *self.labels(at), minute)
+            fresh.add(self.keys[at - self.base], New(self.shelf.take(at), [""] * len(at), *self.labels(at)), minute)
         return fresh
 
     def _spans(self) -> list[tuple[int, int, int]]:
@@ -259,6 +297,12 @@ def digests(model: str, names: Sequence[str]) -> Keys:
     """The digest of each prediction id of a model: XXH3-128, seeded with the XXH3-64 of the model."""
     seed = xxh3_64_intdigest(_utf8(model))
     return np.frombuffer(b"".join([xxh3_128_digest(_utf8(name), seed) for name in names]), "<u8").reshape(-1, 2)
+
+
+def places_of(rows: Said, entities: Keys, start: int, end: int) -> Numbers:
+    """Places of rows of these entities with times in [start, end); of others whose digest begins like one of theirs."""
+    near = np.isin(rows["entity"][:, 0], entities[:, 0])
+    return np.flatnonzero(near & (rows["time"] >= start) & (rows["time"] < end))
 
 
 def grown(column: NDArray[T], more: int) -> NDArray[T]:
