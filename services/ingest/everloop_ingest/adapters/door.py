@@ -343,15 +343,21 @@ def _applied(door: Door, model: object) -> str | None:
 def _answer(sent: Sent) -> dict[str, object]:
     """One result per row that was sent, in order; nothing of a bad row is repeated."""
     judged = sent.judged
-    names = iter(judged.event.prediction_id)
+    by_entity = not judged.event.prediction_id
+    kind, names = ("entity_id" if by_entity else "prediction_id"), iter(_named(judged.event))
     items = [
         {"status": 422, "errors": [_plain(problem) for problem in judged.wrong[place]]}
         if place in judged.wrong
-        else {"status": 202, "prediction_id": next(names)}
+        else {"status": 202, kind: next(names)}
         for place in range(judged.asked)
     ]
     sums = {"id": str(judged.event.id), "accepted": judged.accepted, "refused": len(judged.wrong)}
     return {**sums, "items": items}
+
+
+def _named(event: PredictionsLogged | LabelsLogged) -> Sequence[str]:
+    """What rows are called: predictions, or the entities of labels that name no predictions."""
+    return event.prediction_id or event.entity_id or ()
 
 
 def _result(error: RefusedError) -> dict[str, object]:
