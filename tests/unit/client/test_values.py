@@ -14,7 +14,7 @@ import pytest
 from everloop.client.batches import Batch, Made, as_rows, make
 from everloop.client.limits import Limits
 from everloop.client.values import About, Held, Prediction, Ranges, Row, hold, hold_labels, hold_ranges
-from everloop.events import PredictionsLogged
+from everloop.events import LabelsLogged, PredictionsLogged
 from everloop_ingest.adapters.bodies import read_labels, read_predictions
 from everloop_ingest.domain.reading import Stamp
 
@@ -162,6 +162,7 @@ def test_labels_by_entity_name_a_time_range_and_the_front_door_takes_them() -> N
     assert (columns(batch), made(one, many).refused) == (expected, 1)
     for body in ({"model": "fraud", **columns(batch)}, orjson.loads(as_rows(batch))):
         judged = read_labels(body, STAMP)
+        assert isinstance(judged.event, LabelsLogged)
         assert (judged.accepted, judged.event.entity_id) == (2, ("card-7", "card-7"))
 
 

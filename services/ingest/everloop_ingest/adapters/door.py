@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from everloop import topics
 from everloop.buckets import partition
 from everloop.codec import Headers
+from everloop.events import LabelsLogged
 from everloop.http import Problem, RefusedError, loads, media_type, problems, refuse
 from everloop.metrics import Metrics
 from everloop.runtime.log import Message
@@ -343,8 +344,8 @@ def _applied(door: Door, model: object) -> str | None:
 def _answer(sent: Sent) -> dict[str, object]:
     """One result per row that was sent, in order; nothing of a bad row is repeated."""
     judged = sent.judged
-    by_entity = not judged.event.prediction_id
-    kind, names = ("entity_id" if by_entity else "prediction_id"), iter(_named(judged.event))
+    kind, found = _named(judged.event)
+    names = iter(found)
     items = [
         {"status": 422, "errors": [_plain(problem) for problem in judged.wrong[place]]}
         if place in judged.wrong
@@ -355,9 +356,11 @@ def _answer(sent: Sent) -> dict[str, object]:
     return {**sums, "items": items}
 
 
-def _named(event: PredictionsLogged | LabelsLogged) -> Sequence[str]:
+def _named(event: Said) -> tuple[str, Sequence[str]]:
     """What rows are called: predictions, or the entities of labels that name no predictions."""
-    return event.prediction_id or event.entity_id or ()
+    if isinstance(event, LabelsLogged) and event.entity_id is not None:
+        return "entity_id", event.entity_id
+    return "prediction_id", event.prediction_id
 
 
 def _result(error: RefusedError) -> dict[str, object]:
