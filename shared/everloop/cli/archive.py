@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="What lies in the archive, and whether it is whole.")
     group.command("list")(show)
     group.command()(verify)
+    group.command()(restore)
     app.add_typer(group, name="archive")
 
 
@@ -70,6 +71,24 @@ def verify(
     if not json:
         void = f"; {report.void} void, as two writers had met" if report.void else ""
         typer.echo(f"{report.files} files with {report.rows} rows, {report.bytes} bytes, are whole{void}")
+
+
+@guarded
+def restore(
+    context: typer.Context,
+    digests: Annotated[list[str], typer.Argument(metavar="DIGEST...", help="SHA-256 of files that are gone.")],
+    broker: BrokerOption = None,
+    var: VarOption = None,
+) -> None:
+    """Cut files of an old snapshot out of those that they were merged into, to the byte; print where they lie."""
+    from everloop.archive.parts import parts_of
+    from everloop.archive.verifying import ends_of, said_of
+
+    with session_of(context).connect(broker, var) as log:
+        parts = parts_of(said for _, said in said_of(log, ends_of(log, None), None))
+    store = _store(var)
+    for digest in digests:
+        typer.echo(store.put(parts.bytes_of(store, digest), "archive").uri)
 
 
 def report_value(report: Report) -> dict[str, object]:

@@ -9,8 +9,9 @@ import pytest
 
 from everloop import topics
 from everloop.artifacts import FolderStore, path_of
-from everloop.events import ManifestCommitted
+from everloop.events import FilesMerged, ManifestCommitted
 from everloop.simulation import Simulation
+from everloop_ingest.adapters.keeper import Keeper
 from tests.unit.cli.turns import Stack, refusal
 from tests.unit.ingest.builders import NOON_MS, Worker, apply_loop, beat, said, some_labels, some_predictions, write
 
@@ -63,3 +64,23 @@ def test_what_is_there(stack: Stack) -> None:
     table = stack.run("archive", "list").stdout
     assert "2026-01-01 12:00:00" in table
     assert stack.run("archive", "list", "other").stdout == ""
+
+
+def test_a_file_that_is_gone_is_restored_from_the_merged_one(stack: Stack, tmp_path: Path) -> None:
+    log, store = stack.broker.client(), FolderStore(tmp_path / "artifacts")
+    worker = Worker(store=store)
+    for number, at in enumerate((NOON_MS + 5, NOON_MS + 86_400_000)):
+        write(log, topics.PREDICTIONS, 0, some_predictions(f"late {number}", at=at))
+        beat(log, at, fraud=at)
+        stack.broker.groups.clear()  # who was in them is gone
+        simulation = Simulation(worker.builds())
+        simulation.broker = stack.broker
+        simulation.settle()
+    Keeper(log, store, worker.wall, worker.metrics, settle_ms=0).step()
+    merge = said(stack.broker, topics.ARCHIVE, FilesMerged)[0]
+    digest = merge.replaces[0].sha256
+    (uri,) = [one.uri for one in said(stack.broker, topics.ARCHIVE, ManifestCommitted) if one.sha256 == digest]
+    store.remove(uri, "archive")
+    assert stack.run("archive", "restore", digest, "--var", str(tmp_path)).stdout == f"{uri}\n"
+    assert store.fetch(uri, digest)
+    assert "no such artifact" in refusal(stack.run("archive", "restore", "0" * 64, "--var", str(tmp_path)), 1)

@@ -16,12 +16,14 @@ import pytest
 from pydantic import JsonValue
 
 from everloop import topics
+from everloop.archive.parts import parts_of
 from everloop.archive.verifying import Report, verify
 from everloop.artifacts import Artifact, MemoryStore
 from everloop.buckets import partition
 from everloop.codec import decode, encode
-from everloop.dataset import load_rows
-from everloop.events import FilesMerged, FilesRemoved, LoopApplied, ManifestCommitted, Snapshot
+from everloop.dataset import load, load_rows
+from everloop.errors import InvalidError
+from everloop.events import FileRef, FilesMerged, FilesRemoved, LoopApplied, ManifestCommitted, Snapshot
 from everloop.facts import Facts
 from everloop.loop import Loop
 from everloop.metrics import Metrics
@@ -140,8 +142,11 @@ class House:
         tables = [pq.read_table(io.BytesIO(self.store.fetch(one.uri, one.sha256))) for one in files]
         return [name for table in tables for name in table["prediction_id"].to_pylist()]
 
+    def fetch(self, file: FileRef) -> bytes:
+        return self.store.fetch(file.uri, file.sha256)
+
     def rows(self, snapshot: Snapshot | None = None) -> pd.DataFrame:
-        return load_rows(snapshot or self.snapshot(), lambda file: self.store.fetch(file.uri, file.sha256))
+        return load_rows(snapshot or self.snapshot(), self.fetch)
 
     def snapshot(self, start: int = NOON_MS + 3_600_000, end: int = NOON_MS + DAYS * DAY) -> Snapshot:
         facts = self.facts()
@@ -170,6 +175,32 @@ def test_a_snapshot_gives_the_same_rows_before_and_after() -> None:
     pd.testing.assert_frame_equal(house.rows(taken), rows)
     pd.testing.assert_frame_equal(house.rows(), rows)
     assert house.snapshot() != taken
+
+
+def test_the_content_of_a_snapshot_has_the_same_digest_before_and_after() -> None:
+    house = House()
+    before_it = load(house.snapshot(), house.fetch).content
+    house.keeping.settle()
+    assert load(house.snapshot(), house.fetch).content == before_it
+
+
+def test_a_file_that_is_gone_is_cut_out_of_the_merged_one_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the merged one was merged again."""
+    monkeypatch.setattr("everloop_ingest.domain.keeping.FEWEST", 2)
+    house = House()
+    taken, rows = house.snapshot(), house.rows()
+    old = {one.sha256: house.store.kept[one.uri] for one in house.manifests()}
+    house.wall.move(GRACE_MS / 1000)
+    house.keeping.settle()
+    parts = parts_of(said(house.broker, topics.ARCHIVE, FilesMerged))
+    gone = [digest for digest in old if digest in parts.found]
+    assert len(gone) > 20
+    for digest in gone:
+        assert parts.bytes_of(house.store, digest) == old[digest]
+        house.store.put(old[digest], "archive")
+    pd.testing.assert_frame_equal(house.rows(taken), rows)
+    with pytest.raises(InvalidError, match="no such artifact"):
+        parts.bytes_of(house.store, "0" * 64)
 
 
 def test_replaced_bytes_stay_for_the_grace() -> None:
