@@ -10,6 +10,7 @@ from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from everloop import topics
 from everloop.demo.scenario import LOOP_FILE
@@ -51,8 +52,8 @@ class LabelStage(Stack):
     def __post_init__(self) -> None:
         """The loop file of the demo, but for its labels."""
         usual = read_loop(LOOP_FILE.read_text("utf-8"), str(LOOP_FILE)).to_payload()
-        windows = {"every": "12h", "grace": "0s", "min_rows": 100}
-        labels = {"horizon": self.horizon, "delay": "12h", "matured": self.matured}
+        windows: dict[str, JsonValue] = {"every": "12h", "grace": "0s", "min_rows": 100}
+        labels: dict[str, JsonValue] = {"horizon": self.horizon, "delay": "12h", "matured": self.matured}
         self.loop = Loop.from_payload({**usual, "windows": windows, "labels": labels}).to_payload()
         super().__post_init__()
 
