@@ -28,6 +28,7 @@ from everloop_ingest.adapters.publisher import BacklogError, BrokerGoneError, Pu
 from everloop_ingest.adapters.records import Said, Wall, message
 from everloop_ingest.domain.reading import Stamp
 from everloop_ingest.domain.remembering import Known, Seen
+from everloop_ingest.domain.signatures import UNKNOWN, Signatures
 
 ANY: Final = TypeAdapter(dict[str, object])
 JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
@@ -42,7 +43,7 @@ Kind = Literal["predictions", "labels"]
 class Door:
     """What the routes need. `models` are those of `loops`, asked for at each request; None before it was read.
 
-    `is_binary` says of one of them whether its labels are 0 and 1.
+    Of one of them `is_binary` says whether its labels are 0 and 1, `signatures` what its versions were made to be asked.
     """
 
     publisher: Publisher
@@ -50,6 +51,7 @@ class Door:
     wall: Wall
     metrics: Metrics
     is_binary: Callable[[str], bool] = lambda _: False
+    signatures: Callable[[str], Signatures] = lambda _: UNKNOWN
     seen: Seen = field(default_factory=Seen)
     letters: Letters = field(init=False)
 
@@ -153,10 +155,8 @@ def _proved(request: Request, door: Door, kind: Accepts, raw: bytes) -> Sent | N
     model = parsed.body.get("model")
     _check_model(door, model, "model")
     name, digest = _name(request, model, raw, parsed.body)
-    told = kind.prove(parsed, _stamp(door, name, model))
-    if told is None:
-        return None
-    return _remembered(door, kind.topic, Judged(told, len(told.prediction_id)), digest)
+    judged = kind.prove(parsed, _stamp(door, name, model))
+    return None if judged is None else _remembered(door, kind.topic, judged, digest)
 
 
 def _judged(request: Request, door: Door, kind: Accepts, raw: bytes, body: Body) -> Sent:
@@ -168,7 +168,9 @@ def _judged(request: Request, door: Door, kind: Accepts, raw: bytes, body: Body)
 
 
 def _stamp(door: Door, name: str, model: object) -> Stamp:
-    return Stamp(name, door.wall(), isinstance(model, str) and door.is_binary(model))
+    if not isinstance(model, str):
+        return Stamp(name, door.wall())
+    return Stamp(name, door.wall(), door.is_binary(model), door.signatures(model))
 
 
 def _object(raw: bytes) -> Body:
@@ -296,6 +298,9 @@ def _count(door: Door, one: Sent) -> None:
     door.metrics.inc("everloop_rows_accepted_total", one.judged.accepted, kind=kind, model=one.event.model)
     if one.judged.wrong:
         door.metrics.inc("everloop_rows_refused_total", len(one.judged.wrong), kind=kind, reason="shape")
+    for unlike in one.judged.unlike:
+        rows = one.judged.accepted if unlike.rows is None else len(unlike.rows)
+        door.metrics.inc("everloop_signature_warnings_total", rows, model=one.event.model, reason=unlike.rule)
 
 
 async def _keep(door: Door, letters: Sequence[Message]) -> None:
@@ -344,12 +349,14 @@ def _answer(sent: Sent) -> dict[str, object]:
     """One result per row that was sent, in order; nothing of a bad row is repeated."""
     judged = sent.judged
     names = iter(judged.event.prediction_id)
-    items = [
+    items: list[dict[str, object]] = [
         {"status": 422, "errors": [_plain(problem) for problem in judged.wrong[place]]}
         if place in judged.wrong
         else {"status": 202, "prediction_id": next(names)}
         for place in range(judged.asked)
     ]
+    for place, told in judged.warnings.items():
+        items[place]["warnings"] = [_plain(problem) for problem in told]
     sums = {"id": str(judged.event.id), "accepted": judged.accepted, "refused": len(judged.wrong)}
     return {**sums, "items": items}
 
