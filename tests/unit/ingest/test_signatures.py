@@ -84,7 +84,10 @@ def test_rows_are_held_against_their_version_else_against_the_champion() -> None
         Signature({"a": "numeric"}), Signature({"b": "numeric"}), Signature({"a": "numeric"}),
         Signature({"a": "numeric"}),
     ]  # fmt: skip
-    back = VersionRolledBack.model_construct(model="fraud", version="2", verdict=a_verdict("1", a="numeric"))
+    back = VersionRolledBack.named(
+        "back", NOON, "fraud", version="2", champion="1", verdict=a_verdict("1", a="numeric"), salt="s",
+        reason=Reason(rule="r"),
+    )  # fmt: skip
     assert learn(learn(known, promoted("2", b="numeric")), back).champion == "1"
 
 

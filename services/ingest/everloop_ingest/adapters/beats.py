@@ -12,11 +12,11 @@ import structlog
 from everloop import topics
 from everloop.buckets import partition
 from everloop.errors import FatalError
-from everloop.events import EVERY_MODEL, ClockMoved, HeartbeatSent
+from everloop.events import EVERY_MODEL, ClockMoved, Event, HeartbeatSent
 from everloop.hosting import Health
 from everloop.metrics import Metrics
 from everloop.runtime.broadcast import Broadcast, World
-from everloop.runtime.log import Assignment, Log, Message
+from everloop.runtime.log import Assignment, Log, Message, Record
 from everloop_ingest.adapters.records import Wall, message, moment
 from everloop_ingest.domain.beating import Due, Written, after, due
 from everloop_ingest.domain.signatures import UNKNOWN, Signatures, learn
@@ -29,7 +29,10 @@ logger = structlog.get_logger()
 
 
 class Beater:
-    """Hears `loops`, `clock` and `rollouts`, writes heartbeats; a clock counts as heard when its heartbeat is acknowledged."""
+    """Hears `loops`, `clock` and `rollouts`, writes heartbeats.
+
+    A clock counts as heard when its heartbeat is acknowledged.
+    """
 
     def __init__(
         self, log: Log, *, replica: str, wall: Wall, metrics: Metrics, sleep: Callable[[float], None] = time.sleep
@@ -48,18 +51,21 @@ class Beater:
 
     def step(self, timeout_s: float = 0.0) -> bool:
         """Read to the present end, write what is due, wait when there was nothing to do."""
-        news = self.broadcast.news()
-        for record, event in news:
-            self.world.learn(record, event)
-            if event is not None and record.place.topic == topics.ROLLOUTS.name:
-                self.known[event.model] = learn(self.known.get(event.model, UNKNOWN), event)
+        news = [self._learn(record, event) for record, event in self.broadcast.one_by_one()]
         self.heard = True
         self.metrics.know(self.world.loops)
         wrote = self._write()
         self.broadcast.commit()
         if not news and not wrote and timeout_s:
             self.sleep(timeout_s if self.own_clocks else max(timeout_s, CALM_S))
-        return bool(wrote or any(event is None or event.model != EVERY_MODEL for _, event in news))
+        return bool(wrote or any(news))
+
+    def _learn(self, record: Record, event: Event | None) -> bool:
+        """Take note of one record; whether it is more than the clock of all."""
+        self.world.learn(record, event)
+        if event is not None and record.place.topic == topics.ROLLOUTS.name:
+            self.known[event.model] = learn(self.known.get(event.model, UNKNOWN), event)
+        return event is None or event.model != EVERY_MODEL
 
     def close(self) -> None:
         """Let go of the reader."""

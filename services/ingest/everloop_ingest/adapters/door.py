@@ -43,7 +43,7 @@ Kind = Literal["predictions", "labels"]
 class Door:
     """What the routes need. `models` are those of `loops`, asked for at each request; None before it was read.
 
-    Of one of them `is_binary` says whether its labels are 0 and 1, `signatures` what its versions were made to be asked.
+    Of one of them `is_binary` says whether its labels are 0 and 1, `signatures` what its versions are made to be asked.
     """
 
     publisher: Publisher
