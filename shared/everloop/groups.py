@@ -28,7 +28,7 @@ _WORLD = (t.LOOPS, t.CLOCK)
 _FACTS = (*_WORLD, t.ARCHIVE, t.ROLLOUTS)
 
 ROOMS: Final = (
-    Room("ingest.door", "ingest", (), _WORLD),
+    Room("ingest.door", "ingest", (), (*_WORLD, t.ROLLOUTS)),
     Room("ingest.route", "ingest-worker", (t.PREDICTIONS, t.LABELS), ()),
     Room("ingest.join", "ingest-worker", (t.KEYS,), ()),
     Room("ingest.archive", "ingest-worker", (t.PREDICTIONS, t.OUTCOMES), (t.LOOPS, t.ARCHIVE)),

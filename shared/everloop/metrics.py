@@ -23,6 +23,7 @@ Name = Literal[
     "everloop_http_seconds",
     "everloop_rows_accepted_total",
     "everloop_rows_refused_total",
+    "everloop_signature_warnings_total",
     "everloop_backlog_rows",
     "everloop_rows_total",
     "everloop_duplicate_rows_total",
@@ -59,7 +60,7 @@ LABELS: Final[Mapping[Label, frozenset[str]]] = {
     "reason": frozenset({
         "null_value", "malformed", "shape", "unknown_type", "conflicting_duplicate", "handler_failed", "horizon",
         "backlog", "broker", "unknown_model", "misplaced", "model_stopped", "too_large", "no_champion",
-        "digest_mismatch", "starting", "other", "version_unknown",
+        "digest_mismatch", "starting", "other", "version_unknown", "missing_feature", "unknown_feature", "no_number",
     }),
     "kind": frozenset({"predictions", "labels", "outcomes", "inputs", "bootstrap", "training", "checks", "merge",
         "expire", "remove"}),
@@ -89,6 +90,9 @@ METRICS: Final[Mapping[Name, Metric]] = {
     "everloop_http_seconds": Metric("histogram", "Time to answer a request, in seconds", ("route",)),
     "everloop_rows_accepted_total": Metric("counter", "Rows acknowledged at the door", ("kind", "model")),
     "everloop_rows_refused_total": Metric("counter", "Rows refused at the door", ("kind", "reason")),
+    "everloop_signature_warnings_total": Metric(
+        "counter", "Rows accepted that are not what the model's version was made to be asked", ("model", "reason")
+    ),
     "everloop_backlog_rows": Metric("gauge", "Rows at the door that wait for the broker"),
     "everloop_rows_total": Metric("counter", "Rows taken from a topic by a group", ("group", "topic")),
     "everloop_duplicate_rows_total": Metric("counter", "Rows dropped since their prediction id was known", ("model",)),

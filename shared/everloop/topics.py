@@ -135,7 +135,7 @@ ROLLOUTS = Topic(
     "everloop.rollouts.v1", "journal of rollout",
     (e.RolloutStarted, e.WindowLooked, e.StepTaken, e.VersionPromoted, e.RolloutAborted, e.VersionRolledBack,
      e.VerdictStale),
-    "model", producers=("rollout",), consumers=("trainer", "gatekeeper", "rollout"),
+    "model", producers=("rollout",), consumers=("ingest", "trainer", "gatekeeper", "rollout"),
     cleanup="forever", dead_letters=True, journal=True,
 )  # fmt: skip
 TRAFFIC = Topic(

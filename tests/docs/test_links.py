@@ -70,7 +70,9 @@ def test_every_command_that_is_documented_exists() -> None:
 def test_a_decision_has_its_four_parts_and_is_listed() -> None:
     records = sorted((ROOT / "docs" / "adr").glob("0*.md"))
     assert len(records) >= 5
-    for number, path in enumerate(records, start=1):
+    assert len({path.name[:4] for path in records}) == len(records)
+    for path in records:
+        number = int(path.name[:4])
         text = path.read_text(encoding="utf-8")
         parts = ["Context", "Decision", "Consequences", "A change violates this when"]
         assert text.startswith(f"# {number}. ")

@@ -90,7 +90,7 @@ def door(settings: Settings) -> int:
     )
     at_end(app, publisher.close)
     beater = Beater(_connect(settings, "ingest-beats"), replica=settings.replica, wall=now, metrics=health.metrics)
-    add_routes(app, Door(publisher, beater.models, now, health.metrics, beater.is_binary))
+    add_routes(app, Door(publisher, beater.models, now, health.metrics, beater.is_binary, beater.signatures))
     server = serve_in_thread(app, settings.http_port, settings.http_host)
     code = run_polling([Patient(beater, health)], health=health, poll_s=POLL_S)
     server.stop()

@@ -16,7 +16,7 @@ HEARS: Final[Mapping[str, tuple[Topic, ...]]] = {
 """What each room shares with the other replicas of its group."""
 
 BROADCASTS: Final[Mapping[str, tuple[Topic, ...]]] = {
-    "ingest.door": (topics.LOOPS, topics.CLOCK),
+    "ingest.door": (topics.LOOPS, topics.CLOCK, topics.ROLLOUTS),
     "ingest.archive": (topics.LOOPS, topics.ARCHIVE),
     "ingest.keeper": (topics.LOOPS, topics.CLOCK, topics.ARCHIVE),
 }

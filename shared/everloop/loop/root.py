@@ -13,7 +13,7 @@ from everloop.loop.deciding import Gate, Keep, Owner, Rollout
 from everloop.loop.metrics import METRICS, Metric, Task, primary
 from everloop.loop.training import Train
 from everloop.loop.types import FROM_FILE, Name, Part, standard
-from everloop.loop.watching import Archive, Columns, Drift, FeatureKind, Labels, Windows
+from everloop.loop.watching import Archive, Columns, Door, Drift, FeatureKind, Labels, Windows
 from everloop.names import PROBE
 
 MODEL = r"^[A-Za-z0-9._-]{1,128}$"
@@ -32,6 +32,7 @@ class Loop(Part):
     features: Annotated[Mapping[Name, FeatureKind], Field(min_length=1, max_length=10_000)] | None = Field(
         default=None, description="Name and kind of each feature. Default: inferred at bootstrap, then frozen."
     )
+    door: Door = standard({}, description="What the front door makes of rows that the model was not made for.")
     windows: Windows = standard({}, description="How the stream is cut into windows of event time.")
     labels: Labels = standard({}, description="When what really happened becomes known.")
     archive: Archive = standard({}, description="How long rows are kept.")

@@ -47,6 +47,17 @@ class Columns(Part):
         return self
 
 
+class Door(Part):
+    """What the front door makes of rows."""
+
+    signature: Literal["warn", "refuse"] = standard(
+        "warn",
+        description="What becomes of rows that lack a feature of the model's version, have another one, or text "
+        "where it has numbers. `warn`: they are taken, and the answer says so. `refuse`: they are answered 422 and are "
+        "dead letters, where drift does not see them.",
+    )
+
+
 class Segments(Part):
     """Parts of the rows that are watched by themselves: one for each value of each column."""
 

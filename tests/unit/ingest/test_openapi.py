@@ -28,14 +28,12 @@ ROUTES = ("/v1/predictions", "/v1/labels", "/v1/events")
 
 
 def of_one_model() -> dict[str, Any]:
-    """The document, with the only model that is applied, whose labels are 0 and 1: a made-up one would be unknown."""
+    """The document, with a model that is applied: a made-up name would be unknown. Each number is a label of it."""
     found: dict[str, Any] = deepcopy(document())
     for schema in found["components"]["schemas"].values():
         for name in ("model", "subject"):
             if name in schema.get("properties", {}):
-                schema["properties"][name] = {"enum": ["fraud"]}
-    for name in ("LabelRow", "PlainLabel", "RangeRow", "PlainRange"):
-        found["components"]["schemas"][name]["properties"]["label"] = {"enum": [0, 1]}
+                schema["properties"][name] = {"enum": ["price"]}
     for parameter in found["paths"]["/v1/events"]["post"]["parameters"]:
         if (one := ATTRIBUTES.get(parameter["name"])) is not None:
             parameter |= {"required": True, "schema": {"enum": [one]}}
@@ -43,7 +41,7 @@ def of_one_model() -> dict[str, Any]:
 
 
 ATTRIBUTES = {
-    "ce-specversion": "1.0", "ce-type": PredictionsLogged.TYPE, "ce-subject": "fraud", "ce-source": "/shop",
+    "ce-specversion": "1.0", "ce-type": PredictionsLogged.TYPE, "ce-subject": "price", "ce-source": "/shop",
     "ce-id": "7", "ce-time": "2026-01-05T12:00:00Z",
 }  # fmt: skip
 

@@ -71,7 +71,7 @@ def told(prove: Prove, raw: bytes, *, binary: bool) -> Event | None:
     """The event of a proved body; None for one that is not proved."""
     parsed = quick.parse(raw)
     found = None if parsed is None else prove(parsed, stamp(binary))
-    return None if found is None else again(found)
+    return None if found is None else again(found.event)
 
 
 def careful(read: Read, raw: bytes, *, binary: bool) -> Judged | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -11,14 +12,16 @@ import structlog
 from everloop import topics
 from everloop.buckets import partition
 from everloop.errors import FatalError
-from everloop.events import EVERY_MODEL, ClockMoved, HeartbeatSent
+from everloop.events import EVERY_MODEL, ClockMoved, Event, HeartbeatSent
 from everloop.hosting import Health
 from everloop.metrics import Metrics
 from everloop.runtime.broadcast import Broadcast, World
-from everloop.runtime.log import Assignment, Log, Message
+from everloop.runtime.log import Assignment, Log, Message, Record
 from everloop_ingest.adapters.records import Wall, message, moment
 from everloop_ingest.domain.beating import Due, Written, after, due
+from everloop_ingest.domain.signatures import UNKNOWN, Signatures, learn
 
+HEARD: Final = (topics.LOOPS, topics.CLOCK, topics.ROLLOUTS)
 MOST_FAILURES: Final = 20
 CALM_S: Final = 0.1
 """Between two looks while no model has a clock of its own, which somebody would wait for: a look costs 2 ms of CPU."""
@@ -26,7 +29,10 @@ logger = structlog.get_logger()
 
 
 class Beater:
-    """Hears `loops` and `clock`, writes heartbeats; a clock counts as heard when its heartbeat is acknowledged."""
+    """Hears `loops`, `clock` and `rollouts`, writes heartbeats.
+
+    A clock counts as heard when its heartbeat is acknowledged.
+    """
 
     def __init__(
         self, log: Log, *, replica: str, wall: Wall, metrics: Metrics, sleep: Callable[[float], None] = time.sleep
@@ -40,22 +46,26 @@ class Beater:
         self.world = World()
         self.heard = False
         self.last = Written()
-        self.broadcast = Broadcast(
-            log, (topics.LOOPS.name, topics.CLOCK.name), f"everloop.ingest.door.broadcast.{replica}"
-        )
+        self.broadcast = Broadcast(log, [topic.name for topic in HEARD], f"everloop.ingest.door.broadcast.{replica}")
+        self.known: dict[str, Signatures] = {}
 
     def step(self, timeout_s: float = 0.0) -> bool:
         """Read to the present end, write what is due, wait when there was nothing to do."""
-        news = self.broadcast.news()
-        for record, event in news:
-            self.world.learn(record, event)
+        news = [self._learn(record, event) for record, event in self.broadcast.one_by_one()]
         self.heard = True
         self.metrics.know(self.world.loops)
         wrote = self._write()
         self.broadcast.commit()
         if not news and not wrote and timeout_s:
             self.sleep(timeout_s if self.own_clocks else max(timeout_s, CALM_S))
-        return bool(wrote or any(event is None or event.model != EVERY_MODEL for _, event in news))
+        return bool(wrote or any(news))
+
+    def _learn(self, record: Record, event: Event | None) -> bool:
+        """Take note of one record; whether it is more than the clock of all."""
+        self.world.learn(record, event)
+        if event is not None and record.place.topic == topics.ROLLOUTS.name:
+            self.known[event.model] = learn(self.known.get(event.model, UNKNOWN), event)
+        return event is None or event.model != EVERY_MODEL
 
     def close(self) -> None:
         """Let go of the reader."""
@@ -69,6 +79,11 @@ class Beater:
         """Whether the loop file of a model says that there are two classes."""
         loop = self.world.loops.get(model)
         return loop is not None and loop.task == "binary"
+
+    def signatures(self, model: str) -> Signatures:
+        """What the versions of a model were made to be asked, and whether rows that are unlike are refused."""
+        loop = self.world.loops.get(model)
+        return replace(self.known.get(model, UNKNOWN), refuses=loop is not None and loop.door.signature == "refuse")
 
     @property
     def own_clocks(self) -> dict[str, int]:

@@ -17,6 +17,7 @@ from everloop.rows.arrow import read_arrow
 from everloop_ingest.adapters.records import Said
 from everloop_ingest.domain import reading
 from everloop_ingest.domain.reading import Stamp
+from everloop_ingest.domain.signatures import Rule, Unlike
 
 M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", reading.Columns, reading.LabelColumns)
@@ -33,13 +34,24 @@ NO_CLASS: Final = "the task of this model is binary: its labels are 0 and 1"
 class Judged:
     """Rows of a request: the event of the good ones, and what is wrong with each bad one, by its place.
 
-    `refused` is a body of the same form that holds the bad rows alone.
+    `refused` is a body of the same form that holds the bad rows alone. `unlike`: features of the good rows that are not
+    as the model's version knows them. `at`: where in the request the body stands.
     """
 
     event: Said
     asked: int
     wrong: Mapping[int, list[Problem]] = field(default_factory=dict)
     refused: Body = field(default_factory=dict)
+    unlike: Sequence[Unlike] = ()
+    at: str = ""
+
+    @property
+    def warnings(self) -> dict[int, list[Problem]]:
+        """What each good row is told, by its place; rows of which there is nothing to tell are left out."""
+        places = [place for place in range(self.asked) if place not in self.wrong] if self.unlike else []
+        told = by_row(self.unlike, len(places))
+        found = {places[row]: [problem_of(one, places[row]) for one in each] for row, each in told.items()}
+        return {place: [one.below(self.at) if self.at else one for one in each] for place, each in found.items()}
 
     @property
     def accepted(self) -> int:
@@ -56,8 +68,14 @@ def read_predictions(body: Body, stamp: Stamp) -> Judged:
         return predictions_of(_as_columns(body), stamp)
     about = _valid(reading.Rows, body)
     rows, wrong = _rows(reading.Row, about.rows, stamp)
-    event = _built(lambda: reading.from_rows(about, rows, stamp))
-    return Judged(_scored(event), len(about.rows), wrong, _bad_rows(body, about.rows, wrong))
+    event = _scored(_built(lambda: reading.from_rows(about, rows, stamp)))
+    found = reading.unlike(event, stamp)
+    if found and stamp.signatures.refuses:
+        places = _left(len(about.rows), wrong)
+        rest, more = _refused(found, places)
+        event = _built(lambda: reading.from_rows(about, [rows[place] for place in rest], stamp))
+        wrong, found = dict(sorted((wrong | more).items())), []
+    return Judged(event, len(about.rows), wrong, _bad_rows(body, about.rows, wrong), found)
 
 
 def read_labels(body: Body, stamp: Stamp) -> Judged:
@@ -121,7 +139,14 @@ def predictions_of(body: Body, stamp: Stamp) -> Judged:
     """Columns alone: the data of `PredictionsLogged`, and the model. Raises as `read_predictions`."""
     columns, wrong, asked = _columns(reading.Columns, body, stamp)
     event = _scored(_built(lambda: reading.from_columns(columns, stamp)))
-    return Judged(event, asked, wrong, _picked(body, [*wrong]) if wrong else {})
+    found = reading.unlike(event, stamp)
+    if found and stamp.signatures.refuses:
+        places = _left(asked, wrong)
+        rest, more = _refused(found, places)
+        columns = _valid(reading.Columns, _picked(body, [places[place] for place in rest]))
+        event = _built(lambda: reading.from_columns(columns, stamp))
+        wrong, found = dict(sorted((wrong | more).items())), []
+    return Judged(event, asked, wrong, _picked(body, [*wrong]) if wrong else {}, found)
 
 
 def labels_of(body: Body, stamp: Stamp) -> Judged:
@@ -155,6 +180,48 @@ def _as_body(rows: Rows) -> Body:
     shadow: Body = {} if said is None else {"shadow": {"version": rows.shadow_version, "score": listed(said)}}
     features = {name: listed(column) for name, column in rows.features.items()}
     return {**once, **columns, **shadow, "prediction_id": rows.prediction_id, "times": rows.times, "features": features}
+
+
+# ----------------------------------------------------------------------------------------------------------- signatures
+
+
+_MEANINGS: Final[Mapping[Rule, str]] = {
+    "missing_feature": "the model's version was trained with it",
+    "unknown_feature": "the model's version was trained without it",
+    "no_number": "the model's version has numbers there",
+}
+
+
+def problem_of(one: Unlike, place: int | None = None) -> Problem:
+    """The same for a sender: in one row, or in the whole of a request."""
+    path = ("features", one.name) if one.rows is None or place is None else ("features", one.name, place)
+    return Problem(location("", path), one.rule, _MEANINGS[one.rule])
+
+
+def by_row(found: Sequence[Unlike], rows: int) -> dict[int, list[Unlike]]:
+    """What each row is told, `SHOWN_OF_A_ROW` at most; rows without anything are left out."""
+    told: dict[int, list[Unlike]] = {}
+    for one in found:
+        for row in range(rows) if one.rows is None else one.rows:
+            told.setdefault(row, []).append(one)
+    return {row: each[:SHOWN_OF_A_ROW] for row, each in told.items()}
+
+
+def _left(asked: int, wrong: Mapping[int, object]) -> list[int]:
+    """Places of the rows that are good so far."""
+    return [place for place in range(asked) if place not in wrong]
+
+
+def _refused(found: Sequence[Unlike], places: Sequence[int]) -> tuple[list[int], dict[int, list[Problem]]]:
+    """Rows that are as the version knows them, and what is wrong with each other one, by its place in the request.
+
+    Raises `RefusedError` (422) when there is none of the former.
+    """
+    told = by_row(found, len(places))
+    rest = [row for row in range(len(places)) if row not in told]
+    if not rest:
+        raise RefusedError(422, [problem_of(one, places[min(one.rows)] if one.rows else None) for one in found])
+    return rest, {places[row]: [problem_of(one, places[row]) for one in each] for row, each in told.items()}
 
 
 # -------------------------------------------------------------------------------------------------------- good and bad

@@ -125,7 +125,7 @@ def read(item: Item, now: Stamp, check_model: Callable[[str], None]) -> Read:
     event = renamed(judged.event, found.identity, said)
     wrong = {place: [one.below("data") for one in each] for place, each in judged.wrong.items()}
     digest = sha256(_dumped([found.type, data], sort_keys=True)).digest()
-    return Read(TOPIC_OF[kind], replace(judged, event=event, wrong=wrong), digest)
+    return Read(TOPIC_OF[kind], replace(judged, event=event, wrong=wrong, at="data"), digest)
 
 
 def _kind(name: str) -> type[PredictionsLogged | LabelsLogged]:

@@ -29,6 +29,7 @@ from everloop_ingest.adapters.publisher import BacklogError, BrokerGoneError, Pu
 from everloop_ingest.adapters.records import Said, Wall, message
 from everloop_ingest.domain.reading import Stamp
 from everloop_ingest.domain.remembering import Known, Seen
+from everloop_ingest.domain.signatures import UNKNOWN, Signatures
 
 ANY: Final = TypeAdapter(dict[str, object])
 JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
@@ -43,7 +44,7 @@ Kind = Literal["predictions", "labels"]
 class Door:
     """What the routes need. `models` are those of `loops`, asked for at each request; None before it was read.
 
-    `is_binary` says of one of them whether its labels are 0 and 1.
+    Of one of them `is_binary` says whether its labels are 0 and 1, `signatures` what its versions are made to be asked.
     """
 
     publisher: Publisher
@@ -51,6 +52,7 @@ class Door:
     wall: Wall
     metrics: Metrics
     is_binary: Callable[[str], bool] = lambda _: False
+    signatures: Callable[[str], Signatures] = lambda _: UNKNOWN
     seen: Seen = field(default_factory=Seen)
     letters: Letters = field(init=False)
 
@@ -131,7 +133,7 @@ async def _accept(request: Request, door: Door, kind: Accepts) -> Response:
     except RefusedError as error:
         door.metrics.inc("everloop_rows_refused_total", kind=_kind(topic), reason=error.problems[0].rule)
         raise
-    return Response(orjson.dumps(_answer(sent)), 202, media_type=JSON)
+    return Response(_answer_in_json(sent), 202, media_type=JSON)
 
 
 async def _read(request: Request, door: Door, kind: Accepts, media: str) -> Sent:
@@ -154,10 +156,8 @@ def _proved(request: Request, door: Door, kind: Accepts, raw: bytes) -> Sent | N
     model = parsed.body.get("model")
     _check_model(door, model, "model")
     name, digest = _name(request, model, raw, parsed.body)
-    told = kind.prove(parsed, _stamp(door, name, model))
-    if told is None:
-        return None
-    return _remembered(door, kind.topic, Judged(told, len(told.prediction_id)), digest)
+    judged = kind.prove(parsed, _stamp(door, name, model))
+    return None if judged is None else _remembered(door, kind.topic, judged, digest)
 
 
 def _judged(request: Request, door: Door, kind: Accepts, raw: bytes, body: Body) -> Sent:
@@ -169,7 +169,9 @@ def _judged(request: Request, door: Door, kind: Accepts, raw: bytes, body: Body)
 
 
 def _stamp(door: Door, name: str, model: object) -> Stamp:
-    return Stamp(name, door.wall(), isinstance(model, str) and door.is_binary(model))
+    if not isinstance(model, str):
+        return Stamp(name, door.wall())
+    return Stamp(name, door.wall(), door.is_binary(model), door.signatures(model))
 
 
 def _object(raw: bytes) -> Body:
@@ -297,6 +299,9 @@ def _count(door: Door, one: Sent) -> None:
     door.metrics.inc("everloop_rows_accepted_total", one.judged.accepted, kind=kind, model=one.event.model)
     if one.judged.wrong:
         door.metrics.inc("everloop_rows_refused_total", len(one.judged.wrong), kind=kind, reason="shape")
+    for unlike in one.judged.unlike:
+        rows = one.judged.accepted if unlike.rows is None else len(unlike.rows)
+        door.metrics.inc("everloop_signature_warnings_total", rows, model=one.event.model, reason=unlike.rule)
 
 
 async def _keep(door: Door, letters: Sequence[Message]) -> None:
@@ -346,12 +351,14 @@ def _answer(sent: Sent) -> dict[str, object]:
     judged = sent.judged
     kind, found = _named(judged.event)
     names = iter(found)
-    items = [
+    items: list[dict[str, object]] = [
         {"status": 422, "errors": [_plain(problem) for problem in judged.wrong[place]]}
         if place in judged.wrong
         else {"status": 202, kind: next(names)}
         for place in range(judged.asked)
     ]
+    for place, told in judged.warnings.items():
+        items[place]["warnings"] = [_plain(problem) for problem in told]
     sums = {"id": str(judged.event.id), "accepted": judged.accepted, "refused": len(judged.wrong)}
     return {**sums, "items": items}
 
@@ -361,6 +368,17 @@ def _named(event: Said) -> tuple[str, Sequence[str]]:
     if isinstance(event, LabelsLogged) and event.entity_id is not None:
         return "entity_id", event.entity_id
     return "prediction_id", event.prediction_id
+
+
+def _answer_in_json(sent: Sent) -> bytes:
+    """The same as bytes. Where there is nothing but names to tell, which need no escapes, it is one text at once."""
+    judged = sent.judged
+    kind, found = _named(judged.event)
+    if judged.wrong or judged.unlike or kind != "prediction_id":
+        return orjson.dumps(_answer(sent))
+    names = '"},{"status":202,"prediction_id":"'.join(found)
+    sums = f'"id":"{judged.event.id}","accepted":{judged.accepted},"refused":0'
+    return f'{{{sums},"items":[{{"status":202,"prediction_id":"{names}"}}]}}'.encode()
 
 
 def _result(error: RefusedError) -> dict[str, object]:

@@ -63,11 +63,12 @@ class Refused(BaseModel):
 
 
 class RowResult(BaseModel):
-    """What became of one row."""
+    """What became of one row. `warnings`: it was taken, and is not what the model's version was made to be asked."""
 
     status: Annotated[int, Field(ge=202, le=422)]
     prediction_id: str | None = None
     entity_id: str | None = None
+    warnings: list[RowError] | None = None
     errors: list[RowError] | None = None
 
 

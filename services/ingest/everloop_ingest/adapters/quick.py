@@ -10,7 +10,7 @@ import orjson
 
 from everloop import keys
 from everloop.events import LabelsLogged, PredictionsLogged, named_id
-from everloop_ingest.adapters.bodies import Body, is_one_row
+from everloop_ingest.adapters.bodies import Body, Judged, is_one_row
 from everloop_ingest.adapters.records import Told
 from everloop_ingest.domain import proving
 from everloop_ingest.domain.reading import Stamp
@@ -27,7 +27,7 @@ class Parsed:
     clean: bool
 
 
-Prove = Callable[[Parsed, Stamp], Told | None]
+Prove = Callable[[Parsed, Stamp], Judged | None]
 
 
 def parse(raw: bytes) -> Parsed | None:
@@ -41,23 +41,27 @@ def parse(raw: bytes) -> Parsed | None:
     return Parsed(body, clean=raw.isascii() and b"\\" not in raw and b"\x7f" not in raw)
 
 
-def predictions(parsed: Parsed, stamp: Stamp) -> Told | None:
-    """Columns, or one row; None for what is not proved."""
+def predictions(parsed: Parsed, stamp: Stamp) -> Judged | None:
+    """Columns, or one row; None for what is not proved, and for what is refused for its signature."""
     prove = proving.row if is_one_row(parsed.body) else proving.columns
     try:
         data = prove(parsed.body, clean=parsed.clean, binary=stamp.binary)
     except ODD:
         return None
-    return _told(PredictionsLogged, parsed, data, stamp)
+    signature = stamp.signatures.of(data.get("version")) if data["source"] != "bootstrap" else None
+    unlike = signature.unlike(data["features"]) if signature is not None else ()
+    if unlike and stamp.signatures.refuses:
+        return None
+    return Judged(_told(PredictionsLogged, parsed, data, stamp), len(data["prediction_id"]), unlike=unlike)
 
 
-def labels(parsed: Parsed, stamp: Stamp) -> Told | None:
+def labels(parsed: Parsed, stamp: Stamp) -> Judged | None:
     """Columns; None for what is not proved."""
     try:
         data = proving.labels(parsed.body, binary=stamp.binary)
     except ODD:
         return None
-    return _told(LabelsLogged, parsed, data, stamp)
+    return Judged(_told(LabelsLogged, parsed, data, stamp), len(data["prediction_id"]))
 
 
 def _told(kind: type[PredictionsLogged | LabelsLogged], parsed: Parsed, data: proving.Data, stamp: Stamp) -> Told:

@@ -210,7 +210,9 @@ def _feature(column: Any, rows: int, *, clean: bool) -> list[Any]:  # noqa: ANN4
         found: list[Any] = column
         return found
     if kinds == _TEXT:
-        return _texts(column, rows, clean=clean)
+        _printable(column, LONGEST_TEXT, clean=clean)
+        texts: list[Any] = column
+        return texts
     if kinds == _INT:
         return [*map(float, column)]
     if not kinds <= _CELLS:
@@ -229,7 +231,8 @@ def _texts(column: Any, rows: int, *, clean: bool) -> list[str]:  # noqa: ANN401
 
 
 def _printable(texts: Collection[str], longest: int, *, clean: bool) -> None:
-    if max(map(len, texts)) > longest or not (clean or reading.are_printable("".join({*texts}))):
+    different = {*texts}
+    if max(map(len, different)) > longest or not (clean or reading.are_printable("".join(different))):
         raise DoubtError
 
 

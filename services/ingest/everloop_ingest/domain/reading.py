@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from everloop.events import MOST_FEATURES, LabelsLogged, PredictionsLogged
+from everloop_ingest.domain.signatures import UNKNOWN, Signatures, Unlike
 
 T = TypeVar("T")
 MOST_ROWS: Final = 10_000
@@ -198,11 +199,15 @@ class LabelRows(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Name of a request (its id is computed from it), when it came, and whether its model tells two classes apart."""
+    """Name of a request (its id is computed from it), when it came, and what is known of its model.
+
+    `binary`: whether it tells two classes apart; `signatures`: what its versions were made to be asked.
+    """
 
     name: str
     now: datetime
     binary: bool = False
+    signatures: Signatures = UNKNOWN
 
 
 def from_columns(body: Columns, stamp: Stamp) -> PredictionsLogged:
@@ -282,6 +287,12 @@ def lacks(event: PredictionsLogged) -> str | None:
         return "version"
     failed = event.status is not None and set(event.status) == {"error"}
     return "score" if event.score is None and not failed else None
+
+
+def unlike(about: PredictionsLogged, stamp: Stamp) -> list[Unlike]:
+    """What of scored rows is not as the version that scored them knows it."""
+    signature = stamp.signatures.of(about.version) if about.source != "bootstrap" else None
+    return signature.unlike(about.features) if signature is not None else []
 
 
 def _entities(rows: Sequence[Row]) -> tuple[str, ...] | None:
