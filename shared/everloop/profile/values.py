@@ -92,7 +92,7 @@ class Band(_Value):
     """What a statistic of windows usually is: its median, and how far above that its 95 % quantile lies."""
 
     middle: Finite
-    reach: Annotated[Finite, Field(gt=0)]
+    reach: Annotated[Finite, Field(ge=1e-9)]
 
     def standing(self, found: float) -> float:
         """How far above the usual a value is, in units of `reach`."""
