@@ -54,6 +54,20 @@ def partition(key: str, partitions: int) -> int:
     return _number(_utf8(key), _PARTITION) % partitions
 
 
+def partitions_of(keys: Sequence[str], partitions: int) -> NDArray[np.uint64]:
+    """Give the partitions of many keys: shape (n,), in their order. Equal to `partition` of each."""
+    if partitions < 1:
+        message = f"a topic has at least one partition, not {partitions}"
+        raise ValueError(message)
+    begun = blake2b(digest_size=8, person=_PARTITION)
+    digests = []
+    for key in keys:
+        hashed = begun.copy()
+        hashed.update(_utf8(key))
+        digests.append(hashed.digest())
+    return np.frombuffer(b"".join(digests), ">u8") % np.uint64(partitions)
+
+
 def unit_interval(entity: str, salt: str) -> float:
     """Give the place of an entity in [0, 1) under a rollout's salt; it is in an arm of weight w while the place is < w.
 

@@ -55,6 +55,13 @@ def feature_columns(rows: pd.DataFrame) -> dict[str, list[object] | NDArray[np.f
     return {name: _values(rows[FEATURE + name]) for name in names}
 
 
+def entities(rows: pd.DataFrame) -> NDArray[np.object_]:
+    """Whom each row is about; a row without an entity is its own."""
+    own = rows["prediction_id"].astype(object)
+    known = rows["entity_id"].astype(object)
+    return known.where(known.notna(), own).to_numpy(dtype=object)
+
+
 def _values(column: pd.Series[float] | pd.Series[str]) -> list[object] | NDArray[np.float64]:
     if column.dtype.kind in "fiub":
         return np.asarray(column, dtype=np.float64)

@@ -198,13 +198,20 @@ class PredictionsLogged(Event):
 
 
 class LabelsLogged(Event):
-    """What really happened, by prediction id; the last `labelled_at` wins."""
+    """What really happened, by prediction id, or by entity and time range; the last `labelled_at` wins.
+
+    A label with an `entity_id` is that of every prediction of the entity with a time in [`start`, `end`), whether it is
+    known or comes later. Then there are no prediction ids.
+    """
 
     TYPE = "io.everloop.labels.logged.v1"
     HIDDEN = True
-    prediction_id: tuple[str, ...]
+    prediction_id: tuple[str, ...] = ()
     label: tuple[float, ...]
     labelled_at: tuple[Millis, ...]
+    entity_id: tuple[str, ...] | None = None
+    start: tuple[Millis, ...] | None = None
+    end: tuple[Millis, ...] | None = None
 
 
 class HeartbeatSent(Event):
@@ -246,6 +253,9 @@ class KeysRouted(Event):
     score: tuple[float | None, ...] | None = None
     shadow_score: tuple[float | None, ...] | None = None
     label: tuple[float, ...] | None = None
+    entity_id: tuple[str, ...] | None = None
+    start: tuple[Millis, ...] | None = None
+    end: tuple[Millis, ...] | None = None
 
 
 class OutcomesJoined(Event):

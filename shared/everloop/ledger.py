@@ -94,7 +94,7 @@ class Ledger:
 
 
 def named_rows(record: Record) -> int:
-    """Rows of a record that leads to nothing, readable or not: as many as ids it names in a list, else one.
+    """Rows of a record that leads to nothing, readable or not: as many as ids (else entities) it lists, else one.
 
     An Arrow stream names as many as its batches say, up to what a record may have. A heartbeat has none. For a readable
     record of rows this is the length of its columns.
@@ -111,7 +111,8 @@ def named_rows(record: Record) -> int:
     data = whole.get("data") if structured else whole
     if whole.get("type") in HEARTBEATS if structured else _is_heartbeat(headers):
         return 0
-    ids = data.get("prediction_id") if isinstance(data, dict) else None
+    named = data if isinstance(data, dict) else {}
+    ids = named.get("prediction_id") or named.get("entity_id") or named.get("prediction_id")
     return len(ids) if isinstance(ids, list) else 1
 
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from everloop.errors import InvalidError
-from everloop.events import Snapshot
+from everloop.events import Golden, Snapshot, Tail
 from everloop.facts import Facts
 from everloop.loop import Loop
 
@@ -35,8 +35,8 @@ def plan(
     end = (facts.newest("outcomes") or 0) + slice_ms
     end = end if as_of is None else min(end, as_of + 1)
     oldest = facts.oldest("outcomes") or 0
-    data = loop.train.data
-    strategy, start, half_life, rows = data.strategy, oldest, None, None
+    data, golden = loop.train.data, loop.train.golden
+    strategy, start, half_life, rows, tail = data.strategy, oldest, None, None, None
     span = (data.span or SINCE_UNKNOWN) // MILLISECOND
     if all_rows:
         strategy = "full"
@@ -49,12 +49,21 @@ def plan(
         start = facts.reach("outcomes", spare * rows, end)
     elif strategy == "weighted":
         half_life = span
+    elif data.tail is not None:
+        tail = Tail(before=max(0, end - span), rows=data.tail.rows, by=data.tail.by, seed=loop.train.seed)
     touched = max(0, start - slice_ms + 1)  # a slice that begins before the start may reach into the range
     cut = Snapshot(
-        start=start, end=end, strategy=strategy, half_life_ms=half_life, rows=rows, as_of=as_of,
+        start=start, end=end, strategy=strategy, half_life_ms=half_life, rows=rows, as_of=as_of, tail=tail,
+        where=loop.train.where, golden=Golden(share=golden.share) if golden else None,
         predictions=facts.files("predictions", touched, end), outcomes=facts.files("outcomes", touched, end),
     )  # fmt: skip
     return identified(loop.model, cut)
+
+
+def held_out(snapshot: Snapshot, cut: int) -> Snapshot:
+    """The rows from the cut (ms) on: all of them, and as they are; none whose id was there before the cut."""
+    others = {"rows": None, "tail": None, "id": None, "content": None}
+    return snapshot.model_copy(update={"start": cut, "known_since": snapshot.start, "strategy": "holdout", **others})
 
 
 def identified(model: str, snapshot: Snapshot) -> Snapshot:

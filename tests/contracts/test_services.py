@@ -72,14 +72,18 @@ def sources(service: str) -> list[Path]:
 
 
 def events_built(path: Path) -> set[str]:
-    """Names of event classes that a module constructs: `X(...)`, `X.because(...)`, `X.named(...)`, `e.X(...)`."""
+    """Names of event classes that a module constructs: `X(...)`, `X.because(...)`, `X.named(...)`, `e.X(...)`.
+
+    Or that it writes without constructing them: `Envelope(X, ...)`.
+    """
     wire = {kind.__name__ for kind in TYPES.values()}
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             parts = ast.unparse(node.func).split(".")
             name = parts[-2] if parts[-1] in {"because", "named", "model_validate"} and len(parts) > 1 else parts[-1]
-            found |= {name} & wire
+            names = {name, ast.unparse(node.args[0])} if name == "Envelope" and node.args else {name}
+            found |= names & wire
     return found
 
 

@@ -1,8 +1,8 @@
 """How many rows a record stands for, and what a record of books says: from headers and bytes, by no code of a service.
 
 The rule, for readable and unreadable records alike: a heartbeat is none; what names prediction ids in a list is as many
-rows as ids, right or wrong; an Arrow stream is as many as its batches say, if a record may have so many; anything else
-is one.
+rows as ids, right or wrong, and what names none but lists entities as many as these; an Arrow stream is as many as its
+batches say, if a record may have so many; anything else is one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ HEARTBEATS: Final = frozenset({"io.everloop.heartbeat.sent.v1", "io.everloop.hea
 BOOKS: Final = "io.everloop.books.kept.v1"
 COUNTS: Final = ("counted", "history", "late", "duplicate", "quarantined")
 IDS: Final = "prediction_id"
+ENTITIES: Final = "entity_id"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 MOST: Final = 100_000
 """Rows that one record may have."""
@@ -32,7 +33,7 @@ def rows_of(record: Record) -> int:
     if _header(record, "content-type").startswith(ARROW):
         rows = streamed_rows(record.value or b"")
         return 1 if rows is None or rows > MOST else rows
-    ids = data.get(IDS)
+    ids = data.get(IDS) or data.get(ENTITIES) or data.get(IDS)
     return len(ids) if isinstance(ids, list) else 1
 
 

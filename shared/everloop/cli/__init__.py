@@ -9,7 +9,7 @@ import typer
 
 COMMANDS = (
     "demo", "local", "apply", "bootstrap", "replay", "train", "why", "events", "windows", "drift", "reports", "cycles",
-    "books", "dlq", "archive",
+    "books", "dlq", "archive", "snapshot",
 )  # fmt: skip
 """Modules of this package with `register(app)`, in the order of the help; one that is not installed is left out."""
 

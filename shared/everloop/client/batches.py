@@ -108,12 +108,19 @@ def as_rows(batch: Batch) -> bytes:
 
 def _written(about: About, rows: Sequence[Row]) -> tuple[int, bytes]:
     """Write rows; where they cannot be written together, those that can by themselves. How many, and the bytes."""
-    kept = [row for row in rows if row.time is not None and (about.kind == "predictions" or _is_label(row.score))]
+    kept = [row for row in rows if row.time is not None and _is_whole(about, row)]
     body = _tried(about, kept)
     if body is None:
         kept = [row for row in kept if _tried(about, [row]) is not None]
         body = _tried(about, kept)
     return (len(kept), body) if body is not None else (0, b"")
+
+
+def _is_whole(about: About, row: Row) -> bool:
+    """Whether a label has a value, and a time range where it names an entity."""
+    if about.kind == "predictions":
+        return True
+    return _is_label(row.score) and not (about.by_entity and None in row.features.values())
 
 
 def _is_label(value: object) -> bool:
@@ -129,13 +136,17 @@ def _tried(about: About, rows: Sequence[Row]) -> bytes | None:
 
 
 def _dumps(about: About, rows: Sequence[Row]) -> bytes:
-    columns = _labels(rows) if about.kind == "labels" else _predictions(about, rows)
+    columns = _labels(about, rows) if about.kind == "labels" else _predictions(about, rows)
     return orjson.dumps(columns, default=_plain, option=OPTIONS)
 
 
-def _labels(rows: Sequence[Row]) -> dict[str, object]:
+def _labels(about: About, rows: Sequence[Row]) -> dict[str, object]:
+    named: dict[str, object] = {"prediction_id": [row.prediction_id for row in rows]}
+    if about.by_entity:
+        ranges = {name: [row.features[name] for row in rows] for name in ("start", "end")}
+        named = {"entity_id": [str(row.entity_id) for row in rows], **ranges}
     return {
-        "prediction_id": [row.prediction_id for row in rows],
+        **named,
         "label": [_number(row.score) for row in rows],
         "labelled_at": [row.time for row in rows],
     }

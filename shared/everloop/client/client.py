@@ -21,7 +21,20 @@ from everloop.client.over_http import HttpTransport
 from everloop.client.sending import Transport
 from everloop.client.spill import Spill
 from everloop.client.tally import Stats, Tally
-from everloop.client.values import About, Features, Held, NewIds, OneOrMany, Prediction, Row, hold, hold_labels, now_ms
+from everloop.client.values import (
+    About,
+    Features,
+    Held,
+    NewIds,
+    OneOrMany,
+    Prediction,
+    Ranges,
+    Row,
+    hold,
+    hold_labels,
+    hold_ranges,
+    now_ms,
+)
 from everloop.settings import Broker, HttpUrl
 from everloop.tokens import Role, from_environment
 
@@ -99,19 +112,34 @@ class Client:
         self._put(held)
         return ids
 
-    def log_labels(
+    def log_labels(  # noqa: PLR0913 -- two forms of one call
         self,
-        prediction_id: OneOrMany,
-        label: OneOrMany,
+        prediction_id: OneOrMany = None,
+        label: OneOrMany = None,
         *,
+        entity_id: OneOrMany = None,
+        start: OneOrMany = None,
+        end: OneOrMany = None,
         labelled_at: OneOrMany = None,
         model: str | None = None,
-    ) -> None:
-        """Log what really happened, for one prediction or for many. `labelled_at` is when that became known: now."""
+    ) -> None:  # fmt: skip
+        """Log what really happened, for one prediction or for many. `labelled_at` is when that became known: now.
+
+        With `entity_id`, `start` and `end` instead of prediction ids, a label is that of every prediction of the entity
+        whose time lies in [`start`, `end`), whether it was logged already or will be. Raises `TypeError` for both.
+        """
         name = model or self._about.model
         if not name:
             raise TypeError("model: missing: give it to the client or to the call")
-        self._put(hold_labels(About("labels", name), prediction_id, label, labelled_at))
+        if (prediction_id is None) == (entity_id is None) or label is None:
+            raise TypeError("label: give it with prediction_id, or with entity_id, start and end")
+        if entity_id is None:
+            self._put(hold_labels(About("labels", name), prediction_id, label, labelled_at))
+        elif start is None or end is None:
+            raise TypeError("start, end: missing: a label by entity says which time it is of")
+        else:
+            ranges = Ranges(entity_id, start, end, label, labelled_at)
+            self._put(hold_ranges(About("labels", name, by_entity=True), ranges))
 
     def log_later(self, size: int, read: Callable[[], Prediction | None], new_ids: NewIds | None = None) -> None:
         """Log what `read` gives, which is called in the background: it may take its time, as parsing does.

@@ -58,6 +58,8 @@ class About(NamedTuple):
     model: str
     version: str | None = None
     arm: str | None = None
+    by_entity: bool = False
+    """Whether labels name entities and time ranges, which stand in the features of their rows."""
 
 
 class Prediction(NamedTuple):
@@ -72,6 +74,16 @@ class Prediction(NamedTuple):
     status: OneOrMany = None
     version: str | None = None
     arm: str | None = None
+
+
+class Ranges(NamedTuple):
+    """Labels by entity and time range: the arguments of `Client.log_labels`."""
+
+    entity_id: OneOrMany
+    start: OneOrMany
+    end: OneOrMany
+    label: OneOrMany
+    labelled_at: OneOrMany = None
 
 
 class Row(NamedTuple):
@@ -149,6 +161,26 @@ def hold_labels(about: About, prediction_id: OneOrMany, label: OneOrMany, labell
 def _unfold_labels(about: About, ids: Sequence[str], times: OneOrMany, labels: OneOrMany) -> tuple[About, list[Row]]:
     together = zip(ids, _spread(times, len(ids)), _spread(labels, len(ids)), strict=True)
     return about, [Row(name, _millis(at), value) for name, at, value in together]
+
+
+def hold_ranges(about: About, given: Ranges) -> Held:
+    """Copy labels by entity. Raises as `Client.log_labels`."""
+    entities = tuple(_ids(given.entity_id))
+    times = now_ms() if given.labelled_at is None else given.labelled_at
+    named = {"start": given.start, "end": given.end, "label": given.label, "labelled_at": times}
+    columns = [_column(name, value, len(entities)) for name, value in named.items()]
+    return Held(len(entities), len(entities) * ROW_BYTES, _unfold_ranges, (about, entities, *columns))
+
+
+def _unfold_ranges(about: About, entities: Sequence[str], *columns: OneOrMany) -> tuple[About, list[Row]]:
+    start, end, labels, times = (_spread(column, len(entities)) for column in columns)
+    rows = [
+        Row(f"{entity}/{begin}/{stop}", _millis(at), value, {"start": begin, "end": stop}, entity)
+        for entity, begin, stop, value, at in zip(
+            entities, map(_millis, start), map(_millis, end), labels, times, strict=True
+        )
+    ]
+    return about, rows
 
 
 def _copied(features: Features) -> tuple[int, int, Features]:

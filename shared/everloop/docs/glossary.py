@@ -300,7 +300,7 @@ GLOSSARY: Final[Mapping[str, str]] = {
     "Bands.column": "of the running statistic of the strongest column",
     "joint": "of the running statistic of all columns together",
     "middle": "the median",
-    "reach": "how far above it the 95 % quantile lies",
+    "Band.reach": "how far above it the 95 % quantile lies",
     "curves": "what thresholds would lead to, by number of confirming windows",
     "alarms": "alarms to be expected in the span",
     "AlarmCurve.threshold": "threshold of each",

@@ -5,21 +5,55 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, get_args
 
 from croniter import CroniterBadDateError, croniter
-from pydantic import Field, Strict, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    Strict,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from everloop.durations import RuleError
 from everloop.loop.types import Count, Duration, Number, Part, PositiveDuration, standard
 
 Cause = Literal["drift", "quality", "schedule", "rows"]
-Strategy = Literal["rolling", "rolling_rows", "full", "since", "weighted"]
+Strategy = Literal["rolling", "rolling_rows", "full", "since", "weighted", "tail"]
 STRATEGIES: Final[tuple[Strategy, ...]] = get_args(Strategy)
 
 # Only what means the same at every call: croniter's `R` and `H` fields would be drawn or hashed.
 _FIELD = r"([0-9*,/-]|[A-Z]{3})+"
 CRON = rf"^{_FIELD}( {_FIELD}){{4}}$"
+Where = Annotated[
+    dict[str, Annotated[tuple[StrictStr | StrictFloat | StrictInt, ...], Field(min_length=1, max_length=100)]],
+    Field(max_length=10, json_schema_extra={"examples": [{"country": ["CH", "DE"]}]}),
+]
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 RECIPE = rf"^{_NAME}(\.{_NAME})*[.:]{_NAME}$"
 _SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class Tail(Part):
+    """The newest rows, all of them, and a seeded sample of the older ones."""
+
+    recent: PositiveDuration = Field(description="Rows of this length of time are all there.", examples=["30d"])
+    rows: Count = Field(description="Most rows of the sample; each weighs as much as all that it stands for.")
+    by: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None,
+        description="The sample has as many rows of each value of this feature, or of the label: `label`.",
+        examples=["label"],
+    )
+
+
+class Golden(Part):
+    """Rows that no model learns from and no gate measures on, ever."""
+
+    share: Annotated[Number, Field(gt=0, le=0.5)] = Field(
+        description="This share of all entities, the same ones for ever; a row without an entity is its own."
+    )
 
 
 class Data(Part):
@@ -35,6 +69,8 @@ class Data(Part):
         default=None, description="All rows, the weight of a row halving with each such length of its age."
     )
 
+    tail: Tail | None = Field(default=None, description="The newest rows, and a sample of the older ones.")
+
     @model_validator(mode="before")
     @classmethod
     def _exactly_one(cls, data: object) -> object:
@@ -49,8 +85,8 @@ class Data(Part):
 
     @property
     def span(self) -> timedelta | None:
-        """The length of a rolling span, or the half-life; none for the others."""
-        return self.rolling or self.weighted
+        """The length of a rolling span, the half-life, or how long rows are recent; none for the others."""
+        return self.rolling or self.weighted or (self.tail.recent if self.tail else None)
 
 
 class Train(Part):
@@ -89,6 +125,11 @@ class Train(Part):
     holdout: Annotated[Number, Field(gt=0, lt=1)] = standard(
         0.3, description="Share of the labelled rows, the newest, that is kept out of training for the gate."
     )
+    holdout_by: Literal["entity"] | None = Field(
+        default=None, description="`entity`: no entity has rows both in training and in the holdout."
+    )
+    where: Where = standard({}, description="Values that rows of training and holdout have, by feature.")
+    golden: Golden | None = Field(default=None, description="Rows that are kept out of all of it.")
 
     @field_validator("on")
     @classmethod

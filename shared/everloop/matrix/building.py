@@ -24,25 +24,6 @@ MEMORY_MB: Final = 512
 """What DuckDB may hold; what is more goes to disk. A sort of few rows needs as much once more for the result."""
 BATCH_ROWS: Final = 8_192
 SQL_TYPES: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
-ROWS: Final = 8_192
-SQL_TYPES: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
-LABELS: Final = """
-CREATE TEMP TABLE labels AS
-SELECT prediction_id, max(labelled_at) AS labelled_at,
-       arg_max_null(label, (labelled_at::HUGEINT << 62) + (file_index::BIGINT << 32) + file_row_number) AS label
-FROM read_parquet($files, union_by_name = true) WHERE $as_of IS NULL OR labelled_at <= $as_of GROUP BY prediction_id
-"""
-CHOSEN: Final = """
-CREATE TEMP TABLE chosen AS
-SELECT place, label, labelled_at FROM (
-  SELECT prediction_id, min(place) AS place, arg_min(time, place) AS time
-  FROM (
-    SELECT prediction_id, time, (file_index::BIGINT << 32) + file_row_number AS place
-    FROM read_parquet($files, union_by_name = true) WHERE time >= $start AND time < $end
-  ) GROUP BY prediction_id
-) JOIN labels USING (prediction_id)
-ORDER BY time DESC, prediction_id DESC LIMIT $rows
-"""
 ROWS: Final = """
 SELECT {columns} FROM read_parquet($files, union_by_name = true) AS p
 JOIN chosen ON (p.file_index::BIGINT << 32) + p.file_row_number = place

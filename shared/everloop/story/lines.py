@@ -84,7 +84,8 @@ def _requested(event: e.TrainingRequested) -> str:
 
 
 def _created(event: e.ModelVersionCreated) -> str:
-    rows = f"{event.train_rows} rows of {_range(event.snapshot)} ({event.snapshot.strategy})"
+    named = f", snapshot {event.snapshot.id[:SHORT]}" if event.snapshot.id else ""
+    rows = f"{event.train_rows} rows of {_range(event.snapshot)} ({event.snapshot.strategy}{named})"
     return f"version {event.version}: {rows}, {event.holdout_rows} held out; {_metrics(event.metrics)}"
 
 

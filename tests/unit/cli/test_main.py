@@ -19,7 +19,7 @@ from tests.unit.cli.turns import refusal
 READING = (
     ["events"], ["alerts"], ["why", "fraud/1"], ["windows", "fraud"], ["traffic", "fraud"], ["train", "fraud"],
     ["books"], ["cycles", "fraud"], ["reports", "fraud"], ["drift", "fraud"], ["dlq", "list"], ["dlq", "show", "x"],
-    ["archive", "list"], ["archive", "verify"],
+    ["archive", "list"], ["archive", "verify"], ["snapshot", "show", "x"], ["snapshot", "export", "x", "--out", "y"],
 )  # fmt: skip
 HEAVY = {
     "evidently", "faust", "httpx", "kafka", "mlflow", "numpy", "orjson", "pandas", "psutil", "pyarrow", "rich",
@@ -56,7 +56,21 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["apply", "train", "why", "events", "windows", "status", "books", "cycles", "reports", "drift", "dlq", "archive"],
+    [
+        "apply",
+        "train",
+        "why",
+        "events",
+        "windows",
+        "status",
+        "books",
+        "cycles",
+        "reports",
+        "drift",
+        "dlq",
+        "archive",
+        "snapshot",
+    ],
 )
 def test_help_of_a_command_loads_no_more_than_typer_does(command: str) -> None:
     assert loaded(command, "--help") & HEAVY == set()
@@ -66,7 +80,7 @@ def test_help_names_every_command() -> None:
     said = run("--help").stdout
     for name in (
         "up", "down", "status", "apply", "validate", "train", "why", "events", "alerts", "windows", "traffic", "books",
-        "cycles", "drift", "reports", "dlq", "archive",
+        "cycles", "drift", "reports", "dlq", "archive", "snapshot",
     ):  # fmt: skip
         assert f"  {name} " in said
 

@@ -35,6 +35,22 @@ def test_labels_follow_in_batches_of_their_own() -> None:
     assert orjson.loads(door.got[1].body)["prediction_id"] == [name]
 
 
+def test_labels_by_entity_go_out_as_such() -> None:
+    door = FakeDoor()
+    with a_client(door) as client:
+        client.log_labels(entity_id="card-7", start=1_767_268_800_000, end=1_767_268_900_000, label=1)
+    body = orjson.loads(door.got[0].body)
+    assert (body["entity_id"], body["start"], body["end"]) == (["card-7"], [1_767_268_800_000], [1_767_268_900_000])
+
+
+def test_a_label_names_predictions_or_an_entity_and_its_time() -> None:
+    client = Client("http://127.0.0.1:1", model="fraud", connect=FakeDoor)
+    with pytest.raises(TypeError, match="give it with prediction_id, or with entity_id"):
+        client.log_labels("a", 1, entity_id="card-7")
+    with pytest.raises(TypeError, match="start, end: missing"):
+        client.log_labels(entity_id="card-7", label=1)
+
+
 def test_a_model_and_a_version_are_required() -> None:
     client = Client("http://127.0.0.1:1", connect=FakeDoor)
     with pytest.raises(TypeError, match=r"^model: missing: give it"):

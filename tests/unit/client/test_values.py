@@ -13,8 +13,8 @@ import pytest
 
 from everloop.client.batches import Batch, Made, as_rows, make
 from everloop.client.limits import Limits
-from everloop.client.values import About, Held, Prediction, Row, hold, hold_labels
-from everloop.events import PredictionsLogged
+from everloop.client.values import About, Held, Prediction, Ranges, Row, hold, hold_labels, hold_ranges
+from everloop.events import LabelsLogged, PredictionsLogged
 from everloop_ingest.adapters.bodies import read_labels, read_predictions
 from everloop_ingest.domain.reading import Stamp
 
@@ -148,6 +148,22 @@ def test_a_row_that_cannot_be_written_is_refused_and_costs_no_other(value: objec
     found = made(held([{"a": 1}, {"a": value}, {"a": 3}]), held({"a": 4}, entity_id=Odd(), prediction_id="odd"))
     assert found.refused == 2
     assert columns(found.batches[0])["features"] == {"a": [1, 3]}
+
+
+def test_labels_by_entity_name_a_time_range_and_the_front_door_takes_them() -> None:
+    about = About("labels", "fraud", by_entity=True)
+    one = hold_ranges(about, Ranges("card-7", NOON_MS, NOON, 1, NOON)._replace(end=NOON_MS + 5))
+    many = hold_ranges(about, Ranges(["card-7", "card-8"], NOON, [NOON_MS + 1, NOON_MS + 2], [0, None], NOON))
+    (batch,) = made(one, many).batches
+    expected = {
+        "entity_id": ["card-7", "card-7"], "start": [NOON_MS] * 2, "end": [NOON_MS + 5, NOON_MS + 1], "label": [1, 0],
+        "labelled_at": [NOON_MS] * 2,
+    }  # fmt: skip
+    assert (columns(batch), made(one, many).refused) == (expected, 1)
+    for body in ({"model": "fraud", **columns(batch)}, orjson.loads(as_rows(batch))):
+        judged = read_labels(body, STAMP)
+        assert isinstance(judged.event, LabelsLogged)
+        assert (judged.accepted, judged.event.entity_id) == (2, ("card-7", "card-7"))
 
 
 def test_labels_without_a_value_are_refused() -> None:

@@ -48,7 +48,7 @@ def test_a_slice_is_open_then_revised_then_closed(
 ) -> None:
     placed = place([NOON + 5], watermark, rules, "inputs" if kind == "inputs" else "outcomes")
     assert list(placed.rows) == ([] if revision is None else [Slice(NOON, NOON + HOUR, revision)])
-    assert placed.late == (revision is None)
+    assert bool(placed.late) == (revision is None)
 
 
 def test_a_row_dated_years_ahead_is_implausible_and_takes_no_other_with_it() -> None:
@@ -74,7 +74,7 @@ def test_each_row_has_one_fate_whatever_record_it_comes_in(
 ) -> None:
     rules = replace(RULES, revise=revise)
     whole, alone = place(times, watermark, rules, "inputs"), [place([one], watermark, rules, "inputs") for one in times]
-    assert whole.late == sum(one.late for one in alone)
+    assert len(whole.late) == sum(len(one.late) for one in alone)
     assert whole.implausible == sum(one.implausible for one in alone)
     fates = {row: where for where, rows in whole.rows.items() for row in (range(len(times)) if rows is None else rows)}
     assert fates == {row: where for row, one in enumerate(alone) for where in one.rows}

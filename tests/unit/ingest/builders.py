@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+
+import orjson
 
 from everloop import topics
 from everloop.artifacts import ArtifactStore, MemoryStore
@@ -16,6 +18,7 @@ from everloop.events import (
     ClockMoved,
     Event,
     HeartbeatSent,
+    KeysRouted,
     LabelsLogged,
     LoopApplied,
     OutcomesJoined,
@@ -23,6 +26,7 @@ from everloop.events import (
 )
 from everloop.loop import Loop
 from everloop.metrics import Metrics
+from everloop.rows import Rows
 from everloop.runtime.data import DataService
 from everloop.runtime.log import Message, Place
 from everloop.runtime.memory import MemoryClient, MemoryLog
@@ -30,6 +34,7 @@ from everloop.simulation import Build
 from everloop_ingest.adapters.archives import ArchiveFold
 from everloop_ingest.adapters.joins import JoinFold
 from everloop_ingest.adapters.routes import RouteFold
+from everloop_ingest.domain.routing import Routed, route
 
 E = TypeVar("E", bound=Event)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -106,6 +111,15 @@ def some_labels(label: float, *names: str, at: int = NOON_MS, model: str = "frau
     )  # fmt: skip
 
 
+def a_range(label: float, *entities: str, at: int = NOON_MS, start: int = 0, end: int = NOON_MS + 5) -> LabelsLogged:
+    """Labels by entity, of predictions with times in [start, end)."""
+    count = len(entities)
+    return LabelsLogged.named(
+        f"r/{label}/{'/'.join(entities)}/{at}", NOON, "fraud", entity_id=entities, label=(label,) * count,
+        labelled_at=(at,) * count, start=(start,) * count, end=(end,) * count,
+    )  # fmt: skip
+
+
 def a_heartbeat(at: int = NOON_MS, **own: int) -> HeartbeatSent:
     return HeartbeatSent.named(f"{at}/{own}", NOON, EVERY_MODEL, replica="0", clocks={EVERY_MODEL: at, **own})
 
@@ -153,3 +167,20 @@ def outcome_rows(events: Sequence[OutcomesJoined]) -> list[tuple[str, float, int
     return sorted(
         row for event in once.values() for row in zip(event.prediction_id, event.label, event.labelled_at, strict=True)
     )
+
+
+def keys_of(event: Rows | LabelsLogged, partitions: int = 1, origin: str = "origin") -> list[tuple[int, KeysRouted]]:
+    """What is routed of a record, as events, each read from the record that is written of it."""
+    return [
+        (number, KeysRouted.model_validate(_plain(routed.fields) | _named(routed)))
+        for number, routed in route(event, partitions, origin)
+    ]
+
+
+def _named(routed: Routed) -> dict[str, object]:
+    return {"id": routed.identity, "time": routed.time, "model": routed.model}
+
+
+def _plain(fields: Mapping[str, object]) -> dict[str, object]:
+    plain: dict[str, object] = orjson.loads(orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY))
+    return plain

@@ -20,6 +20,8 @@ class NaiveJoin:
 
     most: int
     open: dict[Key, tuple[str | None, float | None, Label | None, int]] = field(default_factory=dict)
+    whose: dict[Key, tuple[str | None, int]] = field(default_factory=dict)
+    ranges: list[tuple[str, str, int, int, Label, int]] = field(default_factory=list)
     parked: dict[Key, tuple[Label, int]] = field(default_factory=dict)
     minute: int = 0
     forgotten: int = 0
@@ -29,9 +31,34 @@ class NaiveJoin:
         """Fold one record."""
         self.minute = max(self.minute, appended_ms // MINUTE_MS)
         self._forget_old()
+        if event.kind == "label" and event.entity_id is not None:
+            return [row for place in range(len(event.entity_id)) for row in self._range(event, place)]
         found = [self._one(event, row) for row in range(len(event.prediction_id))]
         self._trim()
         return [row for row in found if row is not None]
+
+    def _range(self, event: KeysRouted, row: int) -> list[Row]:
+        """A label by entity: as if each prediction of it that is known were named."""
+        entity, start, end = (event.entity_id or ())[row], (event.start or ())[row], (event.end or ())[row]
+        said, found = Label((event.label or ())[row], event.times[row]), []
+        self.ranges.append((event.model, entity, start, end, said, self.minute))
+        for key in [*self.open]:
+            whose, time = self.whose[key]
+            if key[0] == event.model and whose == entity and start <= time < end:
+                version, score, known, since = self.open[key]
+                holds, news = latest(known, said)
+                self.open[key] = (version, score, holds, since)
+                found += [(key[1], version, score, *holds)] if news else []
+        return found
+
+    def _known(self, key: Key) -> Label | None:
+        """What is known of a prediction that comes now."""
+        label = self.parked.pop(key, (None, 0))[0]
+        entity, time = self.whose[key]
+        for model, whose, start, end, said, _ in self.ranges:
+            if (model, whose) == (key[0], entity) and start <= time < end:
+                label, _ = latest(label, said)
+        return label
 
     def _one(self, event: KeysRouted, row: int) -> Row | None:
         key = (event.model, event.prediction_id[row])
@@ -40,7 +67,8 @@ class NaiveJoin:
         if key in self.open:
             self.duplicate += 1
             return None
-        label = self.parked.pop(key, (None, 0))[0]
+        self.whose[key] = ((event.entity_id or {row: None})[row], event.times[row])
+        label = self._known(key)
         self.open[key] = (event.version, event.score[row] if event.score else None, label, self.minute)
         return (key[1], *self.open[key][:2], *label) if label else None
 
@@ -60,6 +88,7 @@ class NaiveJoin:
         oldest = self.minute - HORIZON_MS // MINUTE_MS
         self._drop_open([key for key, one in self.open.items() if one[3] <= oldest])
         self._drop_parked([key for key, one in self.parked.items() if one[1] <= oldest])
+        self.ranges = [one for one in self.ranges if one[5] > oldest]
 
     def _trim(self) -> None:
         left = self.most - self.most // LUMP

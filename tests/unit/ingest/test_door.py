@@ -197,6 +197,44 @@ def test_the_callers_key_names_the_event(house: House) -> None:
     assert _first(house.predictions(COLUMNS, idempotency_key="x" * 201))[0] == 422
 
 
+RANGE: dict[str, object] = {
+    "entity_id": "card-7", "start": NOON_MS, "end": "2026-01-01T13:30:00+01:00", "label": 1, "labelled_at": NOON_MS,
+}  # fmt: skip
+
+
+def test_labels_by_entity_in_each_form_and_a_bad_one_costs_no_good_one(house: House) -> None:
+    one = {"model": "fraud", **RANGE}
+    bad = {**RANGE, "end": NOON_MS}
+    columns = {"model": "fraud", **{name: [value, bad[name]] for name, value in RANGE.items()}}
+    rows = {"model": "fraud", "rows": [RANGE, bad]}
+    answers = [house.client.post("/v1/labels", json=body) for body in (one, columns, rows)]
+    assert [answer.status_code for answer in answers] == [202, 202, 202]
+    for answer in answers:
+        assert answer.json()["items"][0] == {"status": 202, "entity_id": "card-7"}
+    for answer in answers[1:]:
+        ((error,),) = [item["errors"] for item in answer.json()["items"] if item["status"] == 422]
+        assert (error["where"], error["rule"]) == ("rows.1", "time_range")
+    events = said(house.broker, topics.LABELS, LabelsLogged)
+    half = NOON_MS + 30 * 60_000
+    assert {(event.entity_id, event.start, event.end, event.prediction_id) for event in events} == {
+        (("card-7",), (NOON_MS,), (half,), ())
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "where", "rule"),
+    [
+        ({"start": "gone"}, "start", "missing"),
+        ({"start": [1, 2]}, "entity_id", "unequal_columns"),
+        ({"label": ["x"]}, "rows.0.label", "float_type"),
+        ({"prediction_id": ["a"]}, "entity_id", "extra_forbidden"),
+    ],
+)
+def test_wrong_labels_by_entity_are_refused(house: House, changed: dict[str, object], where: str, rule: str) -> None:
+    body = _with({"model": "fraud", **{name: [value] for name, value in RANGE.items()}}, **changed)
+    assert _first(house.client.post("/v1/labels", json=body)) == (422, where, rule)
+
+
 def test_labels_in_each_form(house: House) -> None:
     assert house.labels(LABELS).status_code == 202
     row = {"prediction_id": "b", "label": 0, "labelled_at": "2026-01-01T12:00:00Z"}

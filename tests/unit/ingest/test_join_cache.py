@@ -23,10 +23,10 @@ from everloop.runtime.memory import MemoryClient, MemoryLog, MemoryTail, no_hook
 from everloop_ingest.adapters import caches, shelves
 from everloop_ingest.adapters.caches import FolderCache, MemoryCache
 from everloop_ingest.adapters.joins import JoinFold
+from everloop_ingest.adapters.routes import RouteFold
 from everloop_ingest.adapters.shelves import FolderShelf
-from everloop_ingest.domain.routing import route
 from everloop_ingest.domain.shelves import ROW, MemoryShelf, digests
-from tests.unit.ingest.builders import NOON, FakeWall, some_labels, some_predictions
+from tests.unit.ingest.builders import NOON, FakeWall, a_range, keys_of, some_labels, some_predictions
 
 KEYS = Place(topics.KEYS.name, 0)
 RECORDS = 60
@@ -38,7 +38,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of few rows, written often, so that a short story has many of them."""
     for module in (caches, shelves):
         monkeypatch.setattr(module, "FILED", 16)
-    monkeypatch.setattr(shelves, "_ROWS_BYTES", 16 * ROW.itemsize)
+    monkeypatch.setattr(shelves, "_ROWS_END", 16 * ROW.itemsize)
+    monkeypatch.setattr(shelves, "_KEYS_END", 16 * (ROW.itemsize + 16))
+    monkeypatch.setattr(shelves, "_NAMES_START", 16 * (ROW.itemsize + 20))
     monkeypatch.setattr(caches, "OFTEN", 1)
 
 
@@ -49,8 +51,12 @@ def _log(seed: int = 0, records: int = RECORDS) -> MemoryLog:
         names = [f"t{chance.randrange(400)}" for _ in range(chance.randint(1, 12))]
         event: Rows | LabelsLogged = some_labels(float(chance.randint(0, 1)), *names, at=chance.randint(0, 9))
         if chance.random() < 0.5:
-            event = rows_of(some_predictions(*dict.fromkeys(names), version=chance.choice("vw")))
-        for _, keys in route(event, 1, f"{seed}/{number}"):
+            once = tuple(dict.fromkeys(names))
+            whose = tuple(f"e{int(name[1:]) % 7}" for name in once)
+            event = rows_of(some_predictions(*once, version=chance.choice("vw"), entity_id=whose))
+        elif chance.random() < 0.3:
+            event = a_range(float(chance.randint(0, 1)), f"e{chance.randrange(7)}", at=chance.randint(0, 9))
+        for _, keys in keys_of(event, 1, f"{seed}/{number}"):
             _write(broker, keys)
     return broker
 
@@ -252,12 +258,17 @@ def test_both_shelves_give_the_same_rows(tmp_path: Path) -> None:
         keys = digests("fraud", [str(number) for number in range(start, start + 30)])
         rows = np.zeros(30, ROW)
         rows["time"] = np.arange(start, start + 30)
-        disk.append(keys, rows)
-        memory.append(keys, rows)
+        rows["entity"][:, 0] = np.arange(30) % 3
+        names = [f"é{number}" for number in range(start, start + 30)]
+        disk.append(keys, rows, names)
+        memory.append(keys, rows, names)
     for shelf in (disk, memory):
         shelf.drop(100)
         numbers = np.array([chance.randrange(100, 300) for _ in range(50)])
         assert shelf.take(numbers)["time"].tolist() == numbers.tolist()
+        assert shelf.names(numbers) == [f"é{number}" for number in numbers.tolist()]
+        found = shelf.of_entities(np.array([[2, 0]], np.uint64), 110, 160)
+        assert found.tolist() == [number for number in range(110, 160) if number % 30 % 3 == 2]
     assert (disk.all_keys(100) == digests("fraud", [str(number) for number in range(100, 300)])).all()
 
 
@@ -268,3 +279,21 @@ def test_outcomes_are_as_the_contract_writes_them() -> None:
         event = decode(value, headers)
         assert isinstance(event, OutcomesJoined)
         assert encode(event, source="ingest", recorded=NOON) == (value, headers)
+
+
+def test_keys_are_as_the_contract_writes_them() -> None:
+    log = MemoryLog({t.name: t.partitions for t in topics.TOPICS.values()})
+    route = RouteFold(FakeWall(), Metrics())
+    route.restore(log.client(), {})
+    told = some_predictions("a", "b", label=(1.0, None), source="bootstrap", score=(0.5, None))
+    for number, event in enumerate((told, some_labels(1.0, "a", "b"))):
+        value, headers = encode(event, source="test", recorded=NOON)
+        route.take(
+            Record(Place(topics.PREDICTIONS.name if not number else topics.LABELS.name, 0), 0, None, value, headers)
+        )
+    said = [one for one in route.flush() if one.place.topic == topics.KEYS.name]
+    assert len(said) > 2
+    for message in said:
+        event = decode(message.value, message.headers)
+        assert isinstance(event, KeysRouted)
+        assert encode(event, source="ingest", recorded=NOON) == (message.value, message.headers)

@@ -11,11 +11,11 @@ import pytest
 from everloop import topics
 from everloop.events import KeysRouted
 from everloop.rows import rows_of
+from everloop_ingest.domain import ranges
 from everloop_ingest.domain.batches import Label, latest
 from everloop_ingest.domain.joining import HORIZON_MS, MINUTE_MS, Join, Watermarks
 from everloop_ingest.domain.keys import part_of
-from everloop_ingest.domain.routing import route
-from tests.unit.ingest.builders import NOON, NOON_MS, some_labels, some_predictions
+from tests.unit.ingest.builders import NOON, NOON_MS, a_range, keys_of, some_labels, some_predictions
 from tests.unit.ingest.naive_join import NaiveJoin, Row
 
 Rows = list[tuple[str, float, int]]
@@ -24,7 +24,7 @@ Story = list[tuple[KeysRouted, int]]
 
 def _keys(*names: str, label: float | None = None, at: int = NOON_MS, version: str = "v1") -> KeysRouted:
     scored = rows_of(some_predictions(*names, version=version))
-    ((_, keys),) = route(scored if label is None else some_labels(label, *names, at=at), 1, "origin")
+    ((_, keys),) = keys_of(scored if label is None else some_labels(label, *names, at=at), 1, "origin")
     return keys
 
 
@@ -42,11 +42,11 @@ def _folded(join: Join, story: Story) -> list[tuple[list[Row], int]]:
     found: list[tuple[list[Row], int]] = []
     for folded in join.take(parts):
         rows: list[list[Row]] = [[] for _ in folded.parts]
-        for part, row, said, label, at in zip(
-            folded.part, folded.row, folded.said, folded.label, folded.labelled_at, strict=True
+        for part, name, said, label, at in zip(
+            folded.part, folded.ids, folded.said, folded.label, folded.labelled_at, strict=True
         ):
             score = None if np.isnan(said["score"]) else float(said["score"])
-            name, version = folded.parts[part].ids[row], join.groups[said["group"]].version
+            version = join.groups[said["group"]].version
             rows[part].append((name, version, score, float(label), int(at)))
         found += zip(rows, folded.again.tolist(), strict=True)
     return found
@@ -102,7 +102,7 @@ def test_a_repeated_prediction_counts_once_the_first() -> None:
 
 def test_models_do_not_meet() -> None:
     join = Join()
-    ((_, other),) = route(rows_of(some_predictions("a", model="other")), 1, "origin")
+    ((_, other),) = keys_of(rows_of(some_predictions("a", model="other")), 1, "origin")
     _take(join, other)
     assert _rows(join, _keys("a", label=1.0)) == []
 
@@ -153,19 +153,29 @@ def _story(seed: int) -> tuple[int, Story]:
     for number in range(chance.randint(1, 50)):
         now += chance.choice([0, 0, 10, 1_000, MINUTE_MS, HORIZON_MS // 3])
         names = tuple(chance.choice(ids) for _ in range(chance.choice([0, 1, 2, 5, 30, 300])))
-        kind = chance.choice(["prediction", "label"])
-        values = {
-            "score": tuple(chance.choice([None, 0.5, 0.1]) for _ in names),
-            "label": tuple(float(chance.randint(0, 2)) for _ in names),
-        }
-        given = {"score": values["score"]} if kind == "prediction" else {"label": values["label"]}
-        times = tuple(chance.randint(0, 5) for _ in names)
-        event = KeysRouted.named(
-            str(number), NOON, chance.choice(["a", "b"]), kind=kind, source="x", version=chance.choice("vw"),
-            prediction_id=names, times=times, **given,
-        )  # fmt: skip
+        event = _event(chance, names, str(number))
         story.append((event, max(0, now - chance.choice([0, 0, 5_000]))))
     return chance.choice([3, 20, 100, 1_000]), story
+
+
+def _event(chance: random.Random, names: tuple[str, ...], identity: str) -> KeysRouted:
+    """Predictions, most with entities; labels by prediction id; or labels by entity."""
+    kind = chance.choice(["prediction", "label", "range"])
+    names = names[:20] if kind == "range" else names
+    columns: dict[str, object] = {"times": tuple(chance.randint(0, 5) for _ in names)}
+    if kind == "prediction":
+        columns["score"] = tuple(chance.choice([None, 0.5, 0.1]) for _ in names)
+    else:
+        columns["label"] = tuple(float(chance.randint(0, 2)) for _ in names)
+    if kind == "range" or (kind == "prediction" and chance.random() < 0.7):
+        columns["entity_id"] = tuple(chance.choice("xyz") for _ in names)
+    if kind == "range":
+        start = tuple(chance.randint(0, 5) for _ in names)
+        columns |= {"start": start, "end": tuple(begin + chance.randint(1, 4) for begin in start)}
+    return KeysRouted.named(
+        identity, NOON, chance.choice(["a", "b"]), kind="prediction" if kind == "prediction" else "label",
+        source="x", version=chance.choice("vw"), prediction_id=() if kind == "range" else names, **columns,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -182,6 +192,43 @@ def test_whatever_is_folded_together_it_is_as_if_row_came_after_row(seed: int) -
         assert sum(again for _, again in found) == naive.duplicate
         assert (len(join.open), len(join.parked)) == (len(naive.open), len(naive.parked))
         assert join.forgotten == naive.forgotten
+
+
+def test_a_label_by_entity_is_that_of_its_predictions_in_the_time_range_known_or_later() -> None:
+    join = Join()
+    _take(join, _of("x", "a", "b", "c"))
+    assert _take(join, _range("x", 1.0, start=1, end=3)) == [
+        ("b", "v1", 0.5, 1.0, NOON_MS),
+        ("c", "v1", 0.5, 1.0, NOON_MS),
+    ]
+    assert _take(join, _range("y", 1.0)) == []
+    assert _take(join, _of("x", "d", "e")) == [("e", "v1", 0.5, 1.0, NOON_MS)]
+    assert _take(join, _of("y", "f")) == [("f", "v1", 0.5, 1.0, NOON_MS)]
+    assert _rows(join, _keys("b", label=0.0, at=NOON_MS + 1)) == [("b", 0.0, NOON_MS + 1)]
+    assert _take(join, _range("x", 1.0, start=1, end=2)) == []
+
+
+def test_labels_by_entity_are_bounded_and_forgotten_with_the_horizon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "MOST_RANGES", 3)
+    monkeypatch.setattr(ranges, "LUMP", 1)
+    join = Join()
+    _take(join, *(_range(name, 1.0) for name in "pqrs"))
+    assert (len(join.ranges), join.forgotten) == (2, 2)
+    assert _take(join, _of("p", "a"), _of("s", "b")) == [("b", "v1", 0.5, 1.0, NOON_MS)]
+    _take(join, _of("z", "c"), appended=HORIZON_MS)
+    assert len(join.ranges) == 0
+
+
+def _of(entity: str, *names: str) -> KeysRouted:
+    """Predictions of one entity, at 0, 1, 2 ... ms."""
+    said = some_predictions(*names, at=0, entity_id=(entity,) * len(names))
+    ((_, keys),) = keys_of(rows_of(said))
+    return keys
+
+
+def _range(entity: str, label: float, start: int = 0, end: int = 10) -> KeysRouted:
+    ((_, keys),) = keys_of(a_range(label, entity, start=start, end=end))
+    return keys
 
 
 def test_the_latest_source_holds_all_back() -> None:

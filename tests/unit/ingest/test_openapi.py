@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -27,12 +28,14 @@ ROUTES = ("/v1/predictions", "/v1/labels", "/v1/events")
 
 
 def of_one_model() -> dict[str, Any]:
-    """The document, with the only model that is applied: a made-up name would be unknown."""
-    found: dict[str, Any] = document()  # a new one at each call
+    """The document, with the only model that is applied, whose labels are 0 and 1: a made-up one would be unknown."""
+    found: dict[str, Any] = deepcopy(document())
     for schema in found["components"]["schemas"].values():
         for name in ("model", "subject"):
             if name in schema.get("properties", {}):
                 schema["properties"][name] = {"enum": ["fraud"]}
+    for name in ("LabelRow", "PlainLabel", "RangeRow", "PlainRange"):
+        found["components"]["schemas"][name]["properties"]["label"] = {"enum": [0, 1]}
     for parameter in found["paths"]["/v1/events"]["post"]["parameters"]:
         if (one := ATTRIBUTES.get(parameter["name"])) is not None:
             parameter |= {"required": True, "schema": {"enum": [one]}}

@@ -13,6 +13,7 @@ import pytest
 from everloop import topics
 from everloop.archive.verifying import verify
 from everloop.artifacts import ArtifactStore
+from everloop.books import audit, unbalanced
 from everloop.dataset import load_rows
 from everloop.events import (
     DeadLettered,
@@ -33,6 +34,7 @@ from tests.unit.ingest.builders import (
     MINUTE,
     NOON_MS,
     Worker,
+    a_range,
     apply_loop,
     beat,
     outcome_rows,
@@ -255,6 +257,35 @@ def test_a_label_finds_its_prediction_wherever_both_were_put() -> None:
     assert [row[0] for row in outcome_rows(said(simulation.broker, topics.OUTCOMES, OutcomesJoined))] == [
         "t0", "t1", "t2", "t3",
     ]  # fmt: skip
+
+
+def test_a_label_by_entity_finds_its_predictions_in_every_partition_and_counts_once() -> None:
+    simulation = Simulation(Worker().builds())
+    log = simulation.client()
+    for number in range(4):
+        write(log, topics.PREDICTIONS, number, some_predictions(f"t{number}", entity_id=("card-7",)))
+    write(log, topics.LABELS, 0, a_range(1.0, "card-7", "card-9"))
+    simulation.settle()
+    for number in range(4, 8):
+        write(log, topics.PREDICTIONS, number - 4, some_predictions(f"t{number}", entity_id=("card-9",)))
+    simulation.settle()
+    outcomes = outcome_rows(said(simulation.broker, topics.OUTCOMES, OutcomesJoined))
+    assert outcomes == [(f"t{number}", 1.0, NOON_MS) for number in range(8)]
+    balances = audit(log)
+    assert unbalanced(balances) == []
+    assert sum(one.booked for one in balances if one.group.endswith("route")) == 8 + 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"start": (9,), "end": (9,)}, {"end": None}, {"prediction_id": ("t0",)}, {"label": (1.0, 0.0)}],
+)
+def test_a_wrong_label_by_entity_is_a_dead_letter(wrong: dict[str, object]) -> None:
+    simulation = Simulation(Worker().builds())
+    write(simulation.client(), topics.LABELS, 0, a_range(1.0, "card-7").model_copy(update=wrong))
+    simulation.settle()
+    assert [letter.reason for letter in said(simulation.broker, topics.DLQ, DeadLettered)] == ["shape"]
+    assert unbalanced(audit(simulation.client())) == []
 
 
 def test_outcomes_carry_what_the_prediction_said() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,8 +47,11 @@ class Archive:
         return self.store.fetch(file.uri, file.sha256)
 
     def snapshot(self, start: int = 0, end: int = 100, **more: object) -> Snapshot:
+        return self.asked({"start": start, "end": end, **more})
+
+    def asked(self, query: Mapping[str, object]) -> Snapshot:
         files = {kind: tuple(found) for kind, found in self.files.items()}
-        return Snapshot.model_validate({"start": start, "end": end, "strategy": "full", **files, **more})
+        return Snapshot.model_validate({"strategy": "full", **files, **query})
 
     def compacted(self) -> Archive:
         """The same rows in one file of each kind."""
@@ -89,7 +93,7 @@ def draw(salt: object, text: object) -> float:
     return int(sha256(f"{salt}:{text}".encode()).hexdigest()[:13], 16) / 16**13
 
 
-def _asked_for(row: Mapping[Hashable, object], snapshot: Snapshot) -> bool:
+def _asked_for(row: Mapping[Hashable, Any], snapshot: Snapshot) -> bool:
     asked = all(row.get(FEATURE + name) in values for name, values in snapshot.where.items())
     golden = snapshot.golden
     if golden is None or not asked:
@@ -98,7 +102,7 @@ def _asked_for(row: Mapping[Hashable, object], snapshot: Snapshot) -> bool:
         entity = row["prediction_id"] if pd.isna(row["entity_id"]) else row["entity_id"]
         inside = draw("golden", entity) < golden.share
     else:
-        inside = golden.start <= row["time"] < golden.end  # type: ignore[operator]  # a Golden has both
+        inside = (golden.start or 0) <= row["time"] < (golden.end or 0)
     return inside == golden.inside
 
 
@@ -116,7 +120,8 @@ def _sampled(rows: pd.DataFrame, tail: Tail) -> pd.DataFrame:
         )
         for group in groups
     ]
-    return pd.concat([*drawn, recent]).sort_index(kind="stable")
+    sampled: pd.DataFrame = pd.concat([*drawn, recent]).sort_index(kind="stable")
+    return sampled
 
 
 def _read(files: Sequence[FileRef], fetch: Fetch, needed: Mapping[str, str]) -> pd.DataFrame:

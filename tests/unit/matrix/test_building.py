@@ -124,7 +124,8 @@ def test_a_golden_row_is_on_one_side_only(builder: MatrixBuilder, tmp_path: Path
         matrix = builder.build(archive.snapshot(golden=golden), archive.fetch, tmp_path / "m")
         return {row["prediction_id"]: row["entity_id"] for row in rows(matrix)}
 
-    for golden in ({"share": 0.4}, {"start": 10, "end": 30}):
+    cases: list[dict[str, object]] = [{"share": 0.4}, {"start": 10, "end": 30}]
+    for golden in cases:
         learned, kept = found(golden), found(golden | {"inside": True})
         assert len(learned) + len(kept) == 60
         assert min(len(learned), len(kept)) > 5
@@ -275,7 +276,7 @@ def test_both_builders_agree_before_and_after_compaction(drawn: Drawn, asked: di
     archive = drawn.archive()
     with TemporaryDirectory() as folder:
         built = [
-            builder.build(one.snapshot(**asked), one.fetch, Path(folder, f"{number}"))
+            builder.build(one.asked(asked), one.fetch, Path(folder, f"{number}"))
             for number, (builder, one) in enumerate(
                 (builder, one) for builder in BUILDERS for one in (archive, archive.compacted())
             )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everloop.buckets import BUCKETS, bucket, buckets, partition, unit_interval
+from everloop.buckets import BUCKETS, bucket, buckets, partition, partitions_of, unit_interval
 
 ENTITIES = ["", "card-1", "card-2", "é", "日本", "\ud800", "a" * 1000]
 GOLDEN_BUCKETS = [194, 113, 14, 179, 192, 208, 124]
@@ -39,6 +39,7 @@ def test_a_bucket_is_the_lowest_byte_of_the_published_hash() -> None:
 @given(st.lists(st.text(st.characters(codec=None)), max_size=20))
 def test_many_at_once_equals_one_by_one(entities: list[str]) -> None:
     assert buckets(entities).tolist() == [bucket(entity) for entity in entities]
+    assert partitions_of(entities, 12).tolist() == [partition(entity, 12) for entity in entities]
 
 
 def test_buckets_are_even() -> None:

@@ -215,6 +215,7 @@ def test_a_run_is_told_by_which_columns_the_reference_is_split() -> None:
         ({"rolling": "3h"}, CHANGE - HOUR_MS, None),
         ({"rolling_rows": 600}, CHANGE, None),
         ({"rolling_rows": 601}, OLD, None),
+        ({"tail": {"recent": "3h", "rows": 100}}, OLD, None),
         ({"full": True}, OLD, None),
         ({"weighted": "2h"}, OLD, 2 * HOUR_MS),
     ],
@@ -234,6 +235,17 @@ def test_a_snapshot_has_its_id_and_how_many_rows_it_is_of() -> None:
     assert (cut.rows, cut.content) == (500, None)
     assert cut == identified("fraud", cut)
     assert cut.id != identified("other", cut).id
+
+
+def test_a_snapshot_says_what_is_sampled_filtered_and_golden() -> None:
+    train = {
+        "data": {"tail": {"recent": "3h", "rows": 100, "by": "label"}}, "where": {"country": ["CH"]}, "seed": 7,
+        "golden": {"share": 0.1}, "holdout_by": "entity",
+    }  # fmt: skip
+    spec = a_running_journal(a_loop(train=train)).last(e.TrainingStarted).spec
+    assert spec.snapshot.tail == e.Tail(before=CHANGE - HOUR_MS, rows=100, by="label", seed=7)
+    assert (spec.snapshot.where, spec.snapshot.golden) == ({"country": ("CH",)}, e.Golden(share=0.1))
+    assert spec.holdout_by == "entity"
 
 
 def test_a_change_without_a_date_falls_back_to_a_rolling_range() -> None:

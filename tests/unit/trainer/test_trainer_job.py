@@ -20,11 +20,11 @@ from sklearn.metrics import roc_auc_score
 from everloop.artifacts import ArtifactStore, FolderStore, MemoryStore
 from everloop.dataset import load_rows
 from everloop.errors import InvalidError
-from everloop.events import FileRef, ModelVersionCreated, Snapshot, TrainingSpec
+from everloop.events import FileRef, ModelVersionCreated, Snapshot, Tail, TrainingSpec
 from everloop.models import load
 from everloop.profile.segments import unpack
 from everloop_trainer.adapters import child_jobs, measures
-from everloop_trainer.adapters.job import train
+from everloop_trainer.adapters.job import split, train
 from everloop_trainer.adapters.reference import REFERENCE_ROWS
 from everloop_trainer.settings import TrainerSettings
 
@@ -55,7 +55,8 @@ def a_spec(store: ArtifactStore, rows: int = 400, task: str = "binary", **other:
         "endless": np.full(rows, np.inf),
     }[task]
     features = {"f.amount": amount, "f.noise": chance.normal(size=rows), "f.country": country}
-    predictions = kept(store, "predictions", {"prediction_id": ids, "time": times, **features})
+    cards = [f"card-{row % 350}" for row in range(rows)]
+    predictions = kept(store, "predictions", {"prediction_id": ids, "time": times, "entity_id": cards, **features})
     outcomes = kept(store, "outcomes", {"prediction_id": ids, "time": times, "label": label, "labelled_at": times})
     snapshot = Snapshot(start=0, end=rows * 1000, strategy="full", predictions=(predictions,), outcomes=(outcomes,))
     fields = {
@@ -129,6 +130,46 @@ def test_the_same_specification_gives_the_same_bytes(recipe: str) -> None:
     spec = a_spec(store, recipe=recipe)
     assert created(spec, store).artifact == created(spec, store).artifact
     assert created(a_spec(store, recipe=recipe, holdout=0.5), store).artifact != created(spec, store).artifact
+
+
+def test_no_entity_is_on_both_sides_where_it_is_asked() -> None:
+    store = MemoryStore()
+    together = created(a_spec(store, recipe="recipes_of_a_test:WithinRows"), store)
+    apart = created(a_spec(store, recipe="recipes_of_a_test:WithinRows", holdout_by="entity"), store)
+    held = load_rows(apart.holdout, lambda file: store.fetch(file.uri, file.sha256))
+    rows = load_rows(apart.snapshot, lambda file: store.fetch(file.uri, file.sha256))
+    alone = rows[(rows["time"] < apart.cut) & ~rows["entity_id"].isin(set(held["entity_id"]))]
+    assert WithinRows.seen[:, 0].tolist() == alone["f.amount"].tolist()
+    assert apart.train_rows == len(alone) < together.train_rows
+    assert apart.holdout_rows == together.holdout_rows == len(held)
+
+
+def test_the_holdout_is_of_whole_rows_and_sampled_ones_weigh_more() -> None:
+    store = MemoryStore()
+    spec = a_spec(store)
+    tail = Tail(before=300_000, rows=60, by="label")
+    sampled = spec.model_copy(update={"snapshot": spec.snapshot.model_copy(update={"tail": tail})})
+    version = created(sampled, store)
+    assert (version.holdout_rows, version.train_rows) == (25, 135)
+    rows = load_rows(version.snapshot, lambda file: store.fetch(file.uri, file.sha256))
+    weights = split(rows, 0.25, "binary", whole_from=300_000)[0].weights
+    assert weights is not None
+    assert weights.sum() == pytest.approx(375)
+    assert weights[60:].tolist() == [1.0] * 75
+    held = load_rows(version.holdout, lambda file: store.fetch(file.uri, file.sha256))
+    assert (len(held), int(held["time"].min()), "weight" in held) == (25, version.cut, False)
+
+
+def test_an_id_of_the_training_rows_is_not_held_out() -> None:
+    store = MemoryStore()
+    spec = a_spec(store)
+    again = kept(store, "predictions", {"prediction_id": ["00000"], "time": [399_500], "f.amount": [1.0]})
+    files = (*spec.snapshot.predictions, again)
+    twice = spec.model_copy(update={"snapshot": spec.snapshot.model_copy(update={"predictions": files})})
+    version = created(twice, store)
+    held = load_rows(version.holdout, lambda file: store.fetch(file.uri, file.sha256))
+    assert len(held) == version.holdout_rows == created(spec, store).holdout_rows
+    assert "00000" not in set(held["prediction_id"])
 
 
 def test_rows_that_are_not_those_of_before_are_refused() -> None:

@@ -15,14 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from everloop.artifacts import ArtifactStore
-from everloop.dataset import feature_columns, load_rows
+from everloop.dataset import entities, feature_columns, load_rows
 from everloop.errors import InvalidError
 from everloop.events import ChampionRef, CheckSpec
 from everloop.jobs import run_child
@@ -32,9 +32,6 @@ from everloop_gatekeeper.adapters.measuring import Opinion, Truth, calibration_e
 from everloop_gatekeeper.domain import Figures
 from everloop_gatekeeper.domain.figures import Latency
 from everloop_gatekeeper.settings import GatekeeperSettings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PROBE_SHARE: Final = 0.5
 """Share of the job's time that the candidate may take to be loaded and timed."""
@@ -114,16 +111,7 @@ def _holdout(spec: CheckSpec, store: ArtifactStore) -> Holdout:
     labels = rows["label"].to_numpy(dtype=np.float64)
     if not np.isfinite(labels).all():
         raise InvalidError("label", "a label of the holdout is not a finite number; send labels as numbers")
-    return Holdout(columns, Truth(cast("Task", spec.task), labels, _entities(rows)))
-
-
-def _entities(rows: pd.DataFrame) -> NDArray[np.object_]:
-    """Whom each row is about; a row without an entity is its own."""
-    own = rows["prediction_id"].astype(object)
-    if "entity_id" not in rows:
-        return own.to_numpy(dtype=object)
-    entities = rows["entity_id"].astype(object)
-    return entities.where(entities.notna(), own).to_numpy(dtype=object)
+    return Holdout(columns, Truth(cast("Task", spec.task), labels, entities(rows)))
 
 
 def _probe_and_prepare(

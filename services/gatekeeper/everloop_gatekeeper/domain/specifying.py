@@ -40,10 +40,14 @@ def _reference(champion: SignedVerdict) -> ChampionRef:
 
 
 def _grown(holdout: Snapshot, loop: Loop, facts: Facts) -> Snapshot:
-    """The same begin, up to the newest slice of the archive: nothing that the version was trained on comes in."""
+    """The same begin, up to the newest slice of the archive: nothing that the version was trained on comes in.
+
+    Files of the rows before it are read, too: an id that was there must not come again.
+    """
     slice_ms = loop.windows.every // MILLISECOND
     end = max(holdout.end, (facts.newest("outcomes") or 0) + slice_ms)
-    touched = max(0, holdout.start - slice_ms + 1)  # a slice that begins before the start may reach into the range
+    since = holdout.start if holdout.known_since is None else holdout.known_since
+    touched = max(0, since - slice_ms + 1)  # a slice that begins before the start may reach into the range
     return holdout.model_copy(
         update={
             "end": end,

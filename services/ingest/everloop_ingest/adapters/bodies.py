@@ -61,13 +61,60 @@ def read_predictions(body: Body, stamp: Stamp) -> Judged:
 
 
 def read_labels(body: Body, stamp: Stamp) -> Judged:
-    """Columns, rows, or one row. Raises as `read_predictions`."""
+    """Columns, rows, or one row, by prediction id or by entity. Raises as `read_predictions`."""
+    if is_of_entities(body):
+        return read_ranges(body, stamp)
     if "rows" not in body:
         return labels_of(_one_label(body), stamp)
     about = _valid(reading.LabelRows, body)
     rows, wrong = _rows(reading.LabelRow, about.rows, stamp)
     event = _built(lambda: reading.labels_from_rows(about.model, rows, stamp))
     return Judged(event, len(about.rows), wrong, _bad_rows(body, about.rows, wrong))
+
+
+def is_of_entities(body: Body) -> bool:
+    """Whether labels name entities and time ranges instead of predictions; of rows the first one says it."""
+    rows = body.get("rows")
+    first = rows[0] if isinstance(rows, list) and rows else body
+    return isinstance(first, dict) and "entity_id" in first and "prediction_id" not in first
+
+
+def read_ranges(body: Body, stamp: Stamp) -> Judged:
+    """Labels by entity: columns, rows, or one row. Raises as `read_predictions`."""
+    if isinstance(body.get("entity_id"), str):
+        body = _listed(body)
+    model, sent = _range_rows(body)
+    good: list[reading.RangeRow] = []
+    wrong: dict[int, list[Problem]] = {}
+    budget = Budget()
+    for place, row in enumerate(sent):
+        try:
+            found = reading.RangeRow.model_validate(row)
+        except ValidationError as error:
+            budget.spend(error)
+            wrong[place] = problems(error, f"rows.{place}")
+            continue
+        if reading.no_class([found.label], stamp):
+            wrong[place] = [Problem(f"rows.{place}.label", "no_class", NO_CLASS)]
+        else:
+            good.append(found)
+    if not good:
+        raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
+    bad: Body = {"model": model, "rows": [sent[place] for place in wrong]} if wrong else {}
+    return Judged(_built(lambda: reading.labels_from_ranges(model, good, stamp)), len(sent), wrong, bad)
+
+
+def _range_rows(body: Body) -> tuple[str, Sequence[Body]]:
+    """The model, and columns as rows."""
+    if "rows" in body:
+        about = _valid(reading.LabelRows, body)
+        return about.model, about.rows
+    columns = _valid(reading.RangeColumns, body)
+    if not _rows_sent(body):
+        refuse(422, "entity_id", "unequal_columns", "all columns have as many rows as entity_id")
+    names = reading.RangeRow.model_fields
+    values = zip(*(getattr(columns, name) for name in names), strict=True)
+    return columns.model, [dict(zip(names, row, strict=True)) for row in values]
 
 
 def predictions_of(body: Body, stamp: Stamp) -> Judged:
@@ -79,6 +126,8 @@ def predictions_of(body: Body, stamp: Stamp) -> Judged:
 
 def labels_of(body: Body, stamp: Stamp) -> Judged:
     """Columns alone: the data of `LabelsLogged`, and the model. Raises as `read_predictions`."""
+    if is_of_entities(body):
+        return read_ranges(body, stamp)
     columns, wrong, asked = _columns(reading.LabelColumns, body, stamp)
     event = _built(lambda: reading.labels_from_columns(columns, stamp))
     return Judged(event, asked, wrong, _picked(body, [*wrong]) if wrong else {})
@@ -291,6 +340,9 @@ def is_one_row(body: Body) -> bool:
 
 
 def _one_label(body: Body) -> Body:
-    if not is_one_row(body):
-        return body
+    return _listed(body) if is_one_row(body) else body
+
+
+def _listed(body: Body) -> Body:
+    """One row as columns of one row."""
     return {name: value if name == "model" else [value] for name, value in body.items()}

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from everloop.errors import InvalidError
 from everloop.runtime.log import Log, Place, Record
-from everloop_ingest.adapters.shelves import FILED, FolderShelf, write, writing
+from everloop_ingest.adapters.shelves import FILED, FolderShelf, Tail, packed, unpacked, write, writing
 from everloop_ingest.domain.batches import Group
 from everloop_ingest.domain.joining import HORIZON_MS, MOST_REMEMBERED, Join, Watermarks
+from everloop_ingest.domain.ranges import Known
 from everloop_ingest.domain.shelves import ROW, Columns, MemoryShelf, Table
 
 FORMAT: Final = 1
@@ -128,8 +129,7 @@ class FolderCache:
         }  # fmt: skip
         arrays = {
             "told": np.frombuffer(json.dumps(told).encode(), np.uint8),
-            "rows": shelf.rows[: shelf.used], "keys": shelf.keys[: shelf.used],
-            "parked_keys": parked.keys[: len(parked)],
+            **_tail(shelf.tail), **join.ranges.columns, "parked_keys": parked.keys[: len(parked)],
             **_named("open", join.open.columns), **_named("parked", parked.columns),
         }  # fmt: skip
         write(self.folder_of(place) / STATE, lambda out: np.savez(out, **cast("Any", arrays)))
@@ -155,14 +155,17 @@ class FolderCache:
 
     def _join(self, place: Place, told: Mapping[str, Any], arrays: Arrays) -> Join:
         checks = {int(number): check for number, check in told["files"].items()}
-        shelf = FolderShelf.found(self.folder_of(place), checks, told["first_open"], arrays["keys"], arrays["rows"])
+        names = unpacked(arrays["names"].tobytes(), arrays["sizes"])
+        tail = Tail(arrays["keys"], arrays["rows"], names)
+        shelf = FolderShelf.found(self.folder_of(place), checks, told["first_open"], tail)
         join = Join(self.most, shelf, minute=told["minute"])
         for group in told["groups"]:
             join.place_of(Group(*group))
         join.open = Table.restored(shelf, told["first"], shelf.all_keys(told["first"]), _taken("open", arrays))
         keys, waiting = arrays["parked_keys"], MemoryShelf()
-        waiting.append(keys, np.zeros(len(keys), ROW))
+        waiting.append(keys, np.zeros(len(keys), ROW), [""] * len(keys))
         join.parked = Table.restored(waiting, 0, keys, _taken("parked", arrays), holes=True)
+        join.ranges = Known.restored(arrays)
         return join
 
 
@@ -191,6 +194,11 @@ def _last(log: Log, place: Place, position: int) -> str:
     """The digest of the record before an offset; empty where there is none any more."""
     record = log.record_at(place, position - 1) if position else None
     return digest_of(record) if record else ""
+
+
+def _tail(tail: Tail) -> dict[str, NDArray[Any]]:
+    names, sizes = packed(tail.names)
+    return {"rows": tail.rows, "keys": tail.keys, "names": np.frombuffer(names, np.uint8), "sizes": sizes}
 
 
 def _named(table: str, columns: Columns) -> dict[str, NDArray[Any]]:

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from everloop import topics
 from everloop.buckets import partition
 from everloop.codec import Headers
+from everloop.events import LabelsLogged
 from everloop.http import Problem, RefusedError, loads, media_type, problems, refuse
 from everloop.metrics import Metrics
 from everloop.runtime.log import Message
@@ -343,15 +344,23 @@ def _applied(door: Door, model: object) -> str | None:
 def _answer(sent: Sent) -> dict[str, object]:
     """One result per row that was sent, in order; nothing of a bad row is repeated."""
     judged = sent.judged
-    names = iter(judged.event.prediction_id)
+    kind, found = _named(judged.event)
+    names = iter(found)
     items = [
         {"status": 422, "errors": [_plain(problem) for problem in judged.wrong[place]]}
         if place in judged.wrong
-        else {"status": 202, "prediction_id": next(names)}
+        else {"status": 202, kind: next(names)}
         for place in range(judged.asked)
     ]
     sums = {"id": str(judged.event.id), "accepted": judged.accepted, "refused": len(judged.wrong)}
     return {**sums, "items": items}
+
+
+def _named(event: Said) -> tuple[str, Sequence[str]]:
+    """What rows are called: predictions, or the entities of labels that name no predictions."""
+    if isinstance(event, LabelsLogged) and event.entity_id is not None:
+        return "entity_id", event.entity_id
+    return "prediction_id", event.prediction_id
 
 
 def _result(error: RefusedError) -> dict[str, object]:

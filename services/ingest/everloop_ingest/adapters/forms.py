@@ -42,6 +42,12 @@ class PlainLabel(reading.LabelRow):
     model: reading.Name
 
 
+class PlainRange(reading.RangeRow):
+    """One label by entity as one object."""
+
+    model: reading.Name
+
+
 class RowError(BaseModel):
     """One thing that is wrong: where, which rule, and what to do about it. It repeats no value."""
 
@@ -61,6 +67,7 @@ class RowResult(BaseModel):
 
     status: Annotated[int, Field(ge=202, le=422)]
     prediction_id: str | None = None
+    entity_id: str | None = None
     errors: list[RowError] | None = None
 
 
@@ -115,13 +122,16 @@ def document() -> Schema:
 def _schemas() -> Schema:
     shown: Sequence[type[BaseModel]] = (
         reading.Columns, reading.Rows, reading.Row, PlainRow, reading.LabelColumns, reading.LabelRows, reading.LabelRow,
-        PlainLabel, Attributes, Accepted, BatchAnswer, Refused,
+        PlainLabel, reading.RangeColumns, reading.RangeRow, PlainRange, Attributes, Accepted, BatchAnswer, Refused,
     )  # fmt: skip
     _, found = models_json_schema([(model, "validation") for model in shown], ref_template=f"{REF}{{model}}")
     schemas: Schema = found["$defs"]
-    for name, row in (("Rows", "Row"), ("LabelRows", "LabelRow")):
-        _inside(schemas, name, "properties", "rows")["items"] = _ref(row)
-    for name in ("Columns", "LabelColumns"):  # the data of an event says no model: its subject does
+    _inside(schemas, "Rows", "properties", "rows")["items"] = _ref("Row")
+    _inside(schemas, "LabelRows", "properties", "rows")["items"] = {"anyOf": [_ref("LabelRow"), _ref("RangeRow")]}
+    for name, column in _inside(schemas, "RangeColumns", "properties").items():
+        if isinstance(column, dict) and name != "model":
+            column["items"] = _inside(schemas, "RangeRow", "properties")[name]
+    for name in ("Columns", "LabelColumns", "RangeColumns"):  # the data of an event says no model: its subject does
         data = dict(_inside(schemas, name))
         data["properties"] = {key: one for key, one in _inside(data, "properties").items() if key != "model"}
         data["required"] = [key for key in _required(data) if key != "model"]
@@ -133,7 +143,7 @@ def _schemas() -> Schema:
 
 
 def _event() -> Schema:
-    data: JsonValue = {"anyOf": [_ref("ColumnsData"), _ref("LabelColumnsData")]}
+    data: JsonValue = {"anyOf": [_ref("ColumnsData"), _ref("LabelColumnsData"), _ref("RangeColumnsData")]}
     either: JsonValue = [{"required": ["data"]}, {"required": ["data_base64"]}]
     more: Schema = {"properties": {"data": data, "data_base64": {"type": "string"}}, "anyOf": either}
     return {"allOf": [_ref("Attributes"), more]}
@@ -167,12 +177,20 @@ def _predictions() -> Schema:
 
 
 def _labels() -> Schema:
-    return {JSON: {"schema": {"anyOf": [_ref("LabelColumns"), _ref("LabelRows"), _ref("PlainLabel")]}}}
+    return {
+        JSON: {
+            "schema": {
+                "anyOf": [
+                    _ref(name) for name in ("LabelColumns", "LabelRows", "PlainLabel", "RangeColumns", "PlainRange")
+                ]
+            }
+        }
+    }
 
 
 def _events() -> Schema:
     batch: JsonValue = {"type": "array", "minItems": 1, "maxItems": MOST_EVENTS, "items": _ref("Event")}
-    data: JsonValue = {"anyOf": [_ref("ColumnsData"), _ref("LabelColumnsData")]}
+    data: JsonValue = {"anyOf": [_ref("ColumnsData"), _ref("LabelColumnsData"), _ref("RangeColumnsData")]}
     return {
         STRUCTURED: {"schema": _ref("Event")}, BATCH: {"schema": batch}, JSON: {"schema": data},
         ARROW: {"schema": BINARY},

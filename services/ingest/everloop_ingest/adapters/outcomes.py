@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import orjson
 
 from everloop import topics
-from everloop.codec import envelope
 from everloop.events import OutcomesJoined, named_id
 from everloop.runtime.log import Message, Place, Record
-from everloop_ingest.adapters.records import SOURCE, Wall, moment, name_of
+from everloop_ingest.adapters.records import Envelope, Wall, columns_message, moment, name_of
 from everloop_ingest.domain.batches import Folded, Group
 from everloop_ingest.domain.shelves import Numbers
 
@@ -35,10 +33,10 @@ def _by_group(found: Folded, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
 
 def _outcome(record: Record, group: Group, found: Folded, rows: Numbers, wall: Wall) -> Message:
     """Its id comes from the place of the record of `keys` and the group; fields are in the order of the contract."""
-    part, said, labelled_at = found.parts[found.part[rows[0]]], found.said[rows], found.labelled_at[rows]
+    said, labelled_at = found.said[rows], found.labelled_at[rows]
     data = {
         **{name: value for name, value in group._asdict().items() if name != "model"},
-        "prediction_id": [part.ids[row] for row in found.row[rows].tolist()],
+        "prediction_id": [found.ids[row] for row in rows.tolist()],
         "times": said["time"].copy(),
         "bucket": said["bucket"].copy(),
         "score": said["score"].copy(),
@@ -47,7 +45,5 @@ def _outcome(record: Record, group: Group, found: Folded, rows: Numbers, wall: W
         "labelled_at": labelled_at,
     }
     identity = named_id(OutcomesJoined.__name__, f"{name_of(record)}/{'|'.join(map(str, group))}")
-    newest = moment(int(labelled_at.max()))
-    headers = envelope(OutcomesJoined.TYPE, identity, newest, group.model, source=SOURCE, recorded=wall())
-    value = orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Message(Place(topics.OUTCOMES.name, record.place.partition), group.model.encode(), value, headers)
+    envelope = Envelope(OutcomesJoined, identity, moment(int(labelled_at.max())), group.model)
+    return columns_message(Place(topics.OUTCOMES.name, record.place.partition), envelope, data, wall())

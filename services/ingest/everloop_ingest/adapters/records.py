@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
+
+import orjson
 
 from everloop import topics
 from everloop.codec import Headers, encode, envelope
@@ -56,6 +58,24 @@ def message(topic: topics.Topic, number: int, event: Event | Told, recorded: dat
     else:
         value, headers = encode(event, source=SOURCE, recorded=recorded)
     return Message(Place(topic.name, number), event.model.encode(), value, headers)
+
+
+class Envelope(NamedTuple):
+    """What names an event: its type, id, time and model."""
+
+    kind: type[Event]
+    identity: UUID
+    time: datetime
+    model: str
+
+
+def columns_message(place: Place, said: Envelope, fields: Mapping[str, object], recorded: datetime) -> Message:
+    """Give the record of an event whose columns are arrays (NaN for missing), in the bytes of `message`.
+
+    `fields` are all of the event's, in the order of the contract, and are not checked.
+    """
+    headers = envelope(said.kind.TYPE, said.identity, said.time, said.model, source=SOURCE, recorded=recorded)
+    return Message(place, said.model.encode(), orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY), headers)
 
 
 def dead_letter(record: Record, error: InvalidError, stage: str, recorded: datetime) -> Message:

@@ -11,6 +11,7 @@ from everloop.events import (
     Event,
     HeartbeatPassed,
     HeartbeatSent,
+    KeysRouted,
     LabelsLogged,
     PredictionsLogged,
 )
@@ -19,9 +20,9 @@ from everloop.metrics import Metrics
 from everloop.names import PROBE
 from everloop.rows import Rows, read_record
 from everloop.runtime.log import Log, Message, Place, Record
-from everloop_ingest.adapters.records import Wall, dead_letter, message, moment, name_of
+from everloop_ingest.adapters.records import Envelope, Wall, columns_message, dead_letter, message, moment, name_of
 from everloop_ingest.domain.archiving import newest
-from everloop_ingest.domain.routing import route
+from everloop_ingest.domain.routing import Routed, route
 
 
 class RouteFold:
@@ -75,17 +76,22 @@ class RouteFold:
                 self.beats[record.place] = (name_of(record), newest(known, found.clocks))
             case Rows() | LabelsLogged() if found.model == PROBE:
                 # its labels are not joined: for a month the join would remember rows that nobody asks for
-                self.ledger.enter(record, quarantined=len(found.prediction_id))
+                self.ledger.enter(record, quarantined=_rows(found))
             case Rows() | LabelsLogged():
                 _check_lengths(found)
-                rows = len(found.prediction_id)
+                rows = _rows(found)
                 self.metrics.inc("everloop_rows_total", rows, group=self.name, topic=record.place.topic)
                 old = isinstance(found, Rows) and found.source == "bootstrap"
                 self.ledger.enter(record, **{"history" if old else "counted": rows})
                 routed = route(found, self.partitions, name_of(record))
-                self.said += [message(topics.KEYS, number, keys, self.wall()) for number, keys in routed]
+                self.said += [self._keys(number, keys) for number, keys in routed]
             case _:
                 pass
+
+    def _keys(self, number: int, keys: Routed) -> Message:
+        place = Place(topics.KEYS.name, number)
+        said = Envelope(KeysRouted, keys.identity, keys.time, keys.model)
+        return columns_message(place, said, keys.fields, self.wall())
 
     def _passed(self, place: Place, name: str, clocks: dict[str, int]) -> list[Message]:
         event = HeartbeatPassed.named(
@@ -95,9 +101,27 @@ class RouteFold:
         return [message(topics.KEYS, number, event, self.wall()) for number in range(self.partitions)]
 
 
+def _rows(event: Rows | LabelsLogged) -> int:
+    """Rows of a record: a label by entity is one, however many predictions it is of."""
+    entities = isinstance(event, LabelsLogged) and event.entity_id is not None
+    return len(event.entity_id or ()) if entities else len(event.prediction_id)
+
+
 def _check_lengths(event: Rows | LabelsLogged) -> None:
     """The columns of labels have no rule of their own in the contract."""
-    if isinstance(event, LabelsLogged):
-        rows = len(event.prediction_id)
-        if len(event.label) != rows or len(event.labelled_at) != rows:
-            raise InvalidError("shape", "label and labelled_at have as many rows as prediction_id")
+    if not isinstance(event, LabelsLogged):
+        return
+    if event.entity_id is not None:
+        _check_ranges(event)
+    elif len(event.label) != len(event.prediction_id) or len(event.labelled_at) != len(event.prediction_id):
+        raise InvalidError("shape", "label and labelled_at have as many rows as prediction_id")
+
+
+def _check_ranges(event: LabelsLogged) -> None:
+    start, end = event.start or (), event.end or ()
+    if event.prediction_id:
+        raise InvalidError("shape", "labels name predictions or entities, not both; send two records")
+    if {len(event.label), len(event.labelled_at), len(start), len(end)} != {len(event.entity_id or ())}:
+        raise InvalidError("shape", "label, labelled_at, start and end have as many rows as entity_id")
+    if any(first >= last for first, last in zip(start, end, strict=True)):
+        raise InvalidError("shape", "the end of a label's time range comes after its start")

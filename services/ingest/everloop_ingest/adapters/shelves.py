@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from everloop.errors import FatalError, InvalidError
-from everloop_ingest.domain.shelves import ROW, Keys, Numbers, Said, grown
+from everloop_ingest.domain.shelves import ROW, Keys, Numbers, Said, grown, places_of
 
 FILED: Final = 65_536
 """Rows of one file. Those that are not as many yet are in memory."""
 MOST_TAKEN: Final = 1_024
 """Rows after whose reading pages are given back: each may have brought 64 KiB into memory."""
 SUFFIX: Final = ".rows"
-_ROWS_BYTES: Final = FILED * ROW.itemsize
+_ROWS_END: Final = FILED * ROW.itemsize
+_KEYS_END: Final = _ROWS_END + FILED * 16
+_NAMES_START: Final = _KEYS_END + FILED * 4
+
+
+class Tail(NamedTuple):
+    """Rows that are not in files yet."""
+
+    keys: Keys
+    rows: Said
+    names: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +40,19 @@ class _File:
     check: int
     pages: mmap.mmap
     rows: Said
+    earliest: int
+    latest: int
+
+    def names(self, places: Numbers) -> list[str]:
+        """The names of rows."""
+        sizes = np.frombuffer(self.pages, "<u4", FILED, _KEYS_END)
+        ends = np.cumsum(sizes, dtype=np.int64) + _NAMES_START
+        pairs = zip((ends - sizes)[places].tolist(), ends[places].tolist(), strict=True)
+        return [_text(self.pages[start:end]) for start, end in pairs]
 
 
 class FolderShelf:
-    """A `Shelf` in a folder. A file is named by its place in the order of all, and has the rows before the keys."""
+    """A `Shelf` in a folder. A file is named by its place in the order of all: rows, then keys, then names."""
 
     def __init__(self, folder: Path) -> None:
         """An empty one. What lies in the folder is overwritten, or removed by `tidy`."""
@@ -41,18 +61,20 @@ class FolderShelf:
         self.first_open = 0
         self.keys: Keys = np.empty((0, 2), np.uint64)
         self.rows: Said = np.empty(0, ROW)
+        self.texts: list[str] = []
         self.used = self.taken = 0
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
     @classmethod
-    def found(cls, folder: Path, checks: Mapping[int, int], first_open: int, keys: Keys, rows: Said) -> FolderShelf:
+    def found(cls, folder: Path, checks: Mapping[int, int], first_open: int, tail: Tail) -> FolderShelf:
         """Continue with files that have these checks, and what was not in files yet.
 
         Raises `InvalidError` where a file has another check, `OSError` where it cannot be read.
         """
         shelf = cls(folder)
-        shelf.first_open, shelf.keys, shelf.rows, shelf.used = first_open, keys, rows, len(rows)
+        shelf.first_open, shelf.used = first_open, len(tail.rows)
+        shelf.keys, shelf.rows, shelf.texts = tail.keys, tail.rows, list(tail.names)
         for number, check in checks.items():
             path = shelf._path(number)
             if crc32(path.read_bytes()) != check:
@@ -60,12 +82,18 @@ class FolderShelf:
             shelf.files[number] = _mapped(path, check)
         return shelf
 
-    def append(self, keys: Keys, rows: Said) -> None:
+    @property
+    def tail(self) -> Tail:
+        """What is not in files yet."""
+        return Tail(self.keys[: self.used], self.rows[: self.used], self.texts)
+
+    def append(self, keys: Keys, rows: Said, names: Sequence[str]) -> None:
         """Lay down the next rows. Raises `FatalError` where they cannot be written."""
         if self.used + len(rows) > len(self.rows):
             self.rows, self.keys = grown(self.rows[: self.used], len(rows)), grown(self.keys[: self.used], len(rows))
         new = slice(self.used, self.used + len(rows))
         self.rows[new], self.keys[new] = rows, keys
+        self.texts += names
         self.used += len(rows)
         while self.used >= FILED:
             self._file()
@@ -73,15 +101,32 @@ class FolderShelf:
     def take(self, numbers: Numbers) -> Said:
         """The rows with these numbers."""
         found: Said = np.empty(len(numbers), ROW)
-        places = numbers // FILED
-        for place in np.unique(places).tolist():
-            here = np.flatnonzero(places == place)
-            if place in self.files:
-                found[here] = self.files[place].rows[numbers[here] % FILED]
-                self._note(len(here))
-            else:
-                found[here] = self.rows[numbers[here] - self.first_open]
+        for file, here in self._by_file(numbers):
+            found[here] = (
+                self.rows[numbers[here] - self.first_open] if file is None else file.rows[numbers[here] % FILED]
+            )
+            self._note(len(here))
         return found
+
+    def names(self, numbers: Numbers) -> list[str]:
+        """The names of rows."""
+        found = [""] * len(numbers)
+        for file, here in self._by_file(numbers):
+            places = (numbers[here] - self.first_open) if file is None else numbers[here] % FILED
+            some = [self.texts[place] for place in places.tolist()] if file is None else file.names(places)
+            for place, name in zip(here.tolist(), some, strict=True):
+                found[place] = name
+            self._note(len(here))
+        return found
+
+    def of_entities(self, entities: Keys, start: int, end: int) -> Numbers:
+        """Numbers of rows of these entities; files of other times are not looked at."""
+        found = [self.first_open + places_of(self.rows[: self.used], entities, start, end)]
+        for number, file in sorted(self.files.items(), reverse=True):
+            if file.earliest < end and file.latest >= start:
+                found.append(number * FILED + places_of(file.rows, entities, start, end))
+                self._note(MOST_TAKEN)
+        return np.concatenate(found[::-1])
 
     def drop(self, before: int) -> None:
         """Let go of files whose rows all lie before; `tidy` takes them from the disk."""
@@ -93,7 +138,7 @@ class FolderShelf:
         found: Keys = np.empty((self.first_open + self.used - first, 2), np.uint64)
         for number, file in self.files.items():
             start = number * FILED
-            keys = np.frombuffer(file.path.read_bytes()[_ROWS_BYTES:], np.uint64).reshape(-1, 2)
+            keys = np.frombuffer(file.path.read_bytes(), np.uint64, 2 * FILED, _ROWS_END).reshape(-1, 2)
             found[max(0, start - first) : start - first + FILED] = keys[max(0, first - start) :]
         found[max(0, self.first_open - first) :] = self.keys[max(0, first - self.first_open) : self.used]
         return found
@@ -105,12 +150,20 @@ class FolderShelf:
             if path not in kept:
                 path.unlink(missing_ok=True)
 
+    def _by_file(self, numbers: Numbers) -> Iterator[tuple[_File | None, Numbers]]:
+        """Places in `numbers` by the file that has them; None for those in memory."""
+        files = numbers // FILED
+        for number in np.unique(files).tolist():
+            yield self.files.get(number), np.flatnonzero(files == number)
+
     def _file(self) -> None:
         number, path = self.first_open // FILED, self._path(self.first_open // FILED)
-        data = self.rows[:FILED].tobytes() + self.keys[:FILED].tobytes()
+        names, sizes = packed(self.texts[:FILED])
+        data = b"".join([self.rows[:FILED].tobytes(), self.keys[:FILED].tobytes(), sizes.tobytes(), names])
         write(path, lambda out: out.write(data))
         self.files[number] = _mapped(path, crc32(data))
         self.rows, self.keys = self.rows[FILED : self.used].copy(), self.keys[FILED : self.used].copy()
+        del self.texts[:FILED]
         self.used, self.first_open = len(self.rows), self.first_open + FILED
 
     def _note(self, rows: int) -> None:
@@ -123,6 +176,22 @@ class FolderShelf:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08d}{SUFFIX}"
+
+
+def packed(names: Sequence[str]) -> tuple[bytes, NDArray[np.uint32]]:
+    """Texts as bytes, and how many of them each takes."""
+    encoded = [name.encode("utf-8", "surrogatepass") for name in names]
+    return b"".join(encoded), np.array([*map(len, encoded)], "<u4")
+
+
+def unpacked(data: bytes, sizes: NDArray[np.uint32]) -> list[str]:
+    """The texts again."""
+    ends = np.cumsum(sizes, dtype=np.int64)
+    return [_text(data[start:end]) for start, end in zip((ends - sizes).tolist(), ends.tolist(), strict=True)]
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
 
 
 def write(path: Path, put: Callable[[BinaryIO], object]) -> None:
@@ -149,4 +218,5 @@ def writing(folder: Path) -> Iterator[None]:
 def _mapped(path: Path, check: int) -> _File:
     with path.open("rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return _File(path, check, pages, np.frombuffer(pages, ROW, FILED))
+    rows = np.frombuffer(pages, ROW, FILED)
+    return _File(path, check, pages, rows, int(rows["time"].min()), int(rows["time"].max()))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+import numpy as np
 
 from everloop.events import Coverage, OutcomesJoined
-from everloop.rows.values import Rows, listed
+from everloop.rows.values import Column, Rows
 
 FEATURE: Final = "f."
 """Before the name of a feature, as `everloop.dataset` reads it."""
@@ -19,7 +20,18 @@ LINGER_MS: Final = 10_000
 """How long rows wait for company under the clock of all; a model with its own clock (replay) does not wait."""
 
 Taken = Rows | OutcomesJoined
-Column = Sequence[str | float | int | None]
+
+
+class Same(NamedTuple):
+    """One value in so many rows."""
+
+    value: str | None
+    rows: int
+
+
+Piece = Column | Sequence[str | float | int | None] | Same
+Pieces = Sequence[Piece]
+"""A column, in pieces as they came."""
 
 
 class Source(NamedTuple):
@@ -73,66 +85,45 @@ class Batch:
 def coverage(batch: Batch, every: timedelta) -> tuple[Coverage, ...]:
     """Rows per slice of `windows.every`, in order of time: slices begin at multiples of their length since 1970."""
     length = max(1, int(every.total_seconds() * 1000))
-    found = Counter(time - time % length for _, event in batch.events for time in event.times)
-    return tuple(Coverage(start=start, rows=rows) for start, rows in sorted(found.items()))
+    times = np.concatenate([np.array(event.times, np.int64) for _, event in batch.events])
+    starts, rows = np.unique(times - times % length, return_counts=True)
+    return tuple(Coverage(start=start, rows=count) for start, count in zip(starts.tolist(), rows.tolist(), strict=True))
 
 
-def prediction_columns(batch: Batch) -> dict[str, Column]:
+def prediction_columns(batch: Batch) -> dict[str, Pieces]:
     """Columns of a predictions file: see `everloop.dataset`. Features in order of name; what a row lacks is None."""
     events = [event for _, event in batch.events if isinstance(event, Rows)]
     names = sorted({name for event in events for name in event.features})
-    plain: dict[str, Column] = {
-        "prediction_id": _chain(event.prediction_id for event in events),
-        "time": _chain(event.times for event in events),
-        "entity_id": _chain(event.entity_id or _none(event) for event in events),
-        "source": _chain(_all(event, event.source) for event in events),
-        "version": _chain(_all(event, event.version) for event in events),
-        "arm": _chain(_all(event, event.arm) for event in events),
-        "score": _chain(_none(event) if event.score is None else listed(event.score) for event in events),
+    plain: dict[str, Pieces] = {
+        "prediction_id": [event.prediction_id for event in events],
+        "time": [event.times for event in events],
+        "entity_id": [event.entity_id or _same(event, None) for event in events],
+        "source": [_same(event, event.source) for event in events],
+        "version": [_same(event, event.version) for event in events],
+        "arm": [_same(event, event.arm) for event in events],
+        "score": [_same(event, None) if event.score is None else event.score for event in events],
     }
-    return plain | {FEATURE + name: _feature(events, name) for name in names}
+    return plain | {
+        FEATURE + name: [event.features.get(name, _same(event, None)) for event in events] for name in names
+    }
 
 
-def outcome_columns(batch: Batch) -> dict[str, Column]:
+def outcome_columns(batch: Batch) -> dict[str, Pieces]:
     """Columns of an outcomes file: see `everloop.dataset`."""
     events = [event for _, event in batch.events if isinstance(event, OutcomesJoined)]
     return {
-        "prediction_id": _chain(event.prediction_id for event in events),
-        "time": _chain(event.times for event in events),
-        "label": _chain(event.label for event in events),
-        "labelled_at": _chain(event.labelled_at for event in events),
-        "version": _chain(_all(event, event.version) for event in events),
-        "score": _chain(event.score for event in events),
-        "source": _chain(_all(event, event.source) for event in events),
+        "prediction_id": [event.prediction_id for event in events],
+        "time": [event.times for event in events],
+        "label": [event.label for event in events],
+        "labelled_at": [event.labelled_at for event in events],
+        "version": [_same(event, event.version) for event in events],
+        "score": [event.score for event in events],
+        "source": [_same(event, event.source) for event in events],
     }
 
 
-def _feature(events: Iterable[Rows], name: str) -> Column:
-    """Numbers, or texts as soon as one value is a text; truth values are 1 and 0, what is none of these is None."""
-    values = [_single(value) for event in events for value in _cells(event, name)]
-    if any(isinstance(value, str) for value in values):
-        return [None if value is None else str(value) for value in values]
-    return [None if value is None else float(value) for value in values]
-
-
-def _cells(event: Rows, name: str) -> Sequence[Any]:
-    return listed(event.features[name]) if name in event.features else _none(event)
-
-
-def _single(value: Any) -> str | float | None:  # noqa: ANN401 -- whatever JSON has
-    return None if isinstance(value, list | dict) else value
-
-
-def _chain(parts: Iterable[Sequence[str | float | int | None]]) -> Column:
-    return [value for part in parts for value in part]
-
-
-def _all(event: Taken, value: str | None) -> tuple[str | None, ...]:
-    return (value,) * len(event.prediction_id)
-
-
-def _none(event: Taken) -> tuple[None, ...]:
-    return (None,) * len(event.prediction_id)
+def _same(event: Taken, value: str | None) -> Same:
+    return Same(value, len(event.prediction_id))
 
 
 def newest(known: Mapping[str, int], clocks: Mapping[str, int]) -> dict[str, int]:

@@ -7,13 +7,14 @@ again is no correction, but what is known of it is as new as the newest word. A 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from everloop_ingest.domain.shelves import NONE, ROW, Floats, Keys, Numbers, Said, Table, digests
+from everloop_ingest.domain.ranges import Known, Ranges, within
+from everloop_ingest.domain.shelves import NONE, ROW, Floats, Keys, New, Numbers, Said, Table, digests
 
 Flags = NDArray[np.bool_]
 ROUNDS: Final = 3
@@ -41,44 +42,129 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """One record of `keys`. `said` has a row per prediction; of labels there are `times` (when known) and `label`."""
+    """One record of `keys`. `said` has a row per prediction; of labels there are `times` (when known) and `label`.
+
+    `ids` are those of predictions, and of entities where the labels are of `ranges`.
+    """
 
     group: Group
     ids: Sequence[str]
     times: Numbers
     said: Said | None = None
     label: Floats | None = None
+    ranges: Ranges | None = None
     appended_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folded:
-    """What followed from `parts`. Outcome rows in order: the `part` and `row` that led to each, and their values.
+    """What followed from `parts`. Outcome rows in order: the `part` that led to each, prediction ids, values.
 
-    `again`: of each part, how many rows said nothing new.
+    `again`: of each part, how many rows said nothing new; a label by entity counts as one that does.
     """
 
     parts: Sequence[Part]
     part: Numbers
-    row: Numbers
+    ids: Sequence[str]
     said: Said
     label: Floats
     labelled_at: Numbers
     again: Numbers
 
 
-def fold(open_: Table, parked: Table, parts: Sequence[Part], groups: Sequence[int], minute: int) -> Folded:
-    """Fold parts in order. `groups`: the place of each part's group; `minute`: when new rows were appended."""
-    rows = _Rows(parts, groups)
-    batch = _Batch(open_, parked, rows)
-    for count in range(min(ROUNDS, int(rows.turn.max(initial=-1)) + 1)):
-        turn = rows.turn == count
-        batch.predictions(np.flatnonzero(turn & ~rows.is_label))
-        batch.labels(np.flatnonzero(turn & rows.is_label))
-    for row in np.flatnonzero(rows.turn >= ROUNDS).tolist():
-        batch.one(row)
+@dataclass(slots=True, eq=False)
+class Memory:
+    """What is known: predictions, labels without one, and labels by entity."""
+
+    open: Table
+    parked: Table
+    ranges: Known
+
+
+def fold(memory: Memory, parts: Sequence[Part], groups: Sequence[int], minute: int) -> Folded:
+    """Fold parts in order, all of labels by entity or none. `groups`: the place of each part's group.
+
+    `minute`: when new rows were appended.
+    """
+    if parts[0].ranges is not None:
+        return _fold_ranges(memory, parts, minute)
+    rows = _rows_of(parts, groups)
+    batch = _Batch(memory, rows)
+    batch.take()
     batch.remember(minute)
-    return batch.folded()
+    joined, said, again = batch.joined()
+    ids = [
+        parts[part].ids[row] for part, row in zip(rows.part[joined].tolist(), rows.row[joined].tolist(), strict=True)
+    ]
+    return Folded(
+        parts, rows.part[joined], ids, said, batch.label[joined], batch.labelled_at[joined],
+        np.bincount(rows.part[again], minlength=len(parts)),
+    )  # fmt: skip
+
+
+def _fold_ranges(memory: Memory, parts: Sequence[Part], minute: int) -> Folded:
+    """Labels by entity are labels of each prediction that is open, in order of label, then of arrival."""
+    numbers, part, row = _matches(memory.open, parts)
+    label, times = (np.concatenate([getattr(one, name) for one in parts]) for name in ("label", "times"))
+    begins = np.cumsum([0, *(len(one.ids) for one in parts)])
+    at = begins[part] + row
+    rows = _Rows(
+        part, row, np.ones(len(part), np.bool_), times[at], label[at], np.zeros(len(part), ROW),
+        memory.open.keys_of(numbers),
+    )  # fmt: skip
+    batch = _Batch(memory, rows)
+    batch.take()
+    batch.remember(minute)
+    for one in parts:
+        if one.ranges is not None and one.label is not None:
+            memory.ranges.add(one.ranges, one.label, one.times, minute)
+    joined, said, _ = batch.joined()
+    names = memory.open.shelf.names(numbers[joined])
+    return Folded(
+        parts, part[joined], names, said, batch.label[joined], batch.labelled_at[joined], np.zeros(len(parts), np.int64)
+    )
+
+
+def _matches(table: Table, parts: Sequence[Part]) -> tuple[Numbers, Numbers, Numbers]:
+    """Numbers of open predictions, each with part and row of a label by entity that is theirs, in that order."""
+    found: list[tuple[Numbers, int, int]] = []
+    ranges = [part.ranges for part in parts if part.ranges is not None and len(part.ids)]
+    if ranges:
+        start, end = min(int(one.start.min()) for one in ranges), max(int(one.end.max()) for one in ranges)
+        numbers = table.of_entities(np.concatenate([one.entities for one in ranges]), start, end)
+        rows = table.shelf.take(numbers)
+        by_entity = _by_entity(rows["entity"])
+        found = [
+            (numbers[some[_inside(rows["time"][some], part.ranges, row)]], place, row)
+            for place, part in enumerate(parts)
+            if part.ranges is not None
+            for row in range(len(part.ids))
+            if (some := by_entity.get(tuple(part.ranges.entities[row].tolist()))) is not None
+        ]
+    counts = [len(some) for some, _, _ in found]
+    return (
+        np.concatenate([np.empty(0, np.int64), *(some for some, _, _ in found)]),
+        np.repeat(np.array([place for _, place, _ in found], np.int64), counts),
+        np.repeat(np.array([row for _, _, row in found], np.int64), counts),
+    )
+
+
+def _by_entity(entities: Keys) -> dict[tuple[int, ...], Numbers]:
+    """Places by entity, in order."""
+    if not len(entities):
+        return {}
+    distinct, place = np.unique(entities, axis=0, return_inverse=True)
+    order = np.argsort(place.ravel(), kind="stable")
+    edges = np.searchsorted(place.ravel()[order], np.arange(len(distinct) + 1))
+    return {
+        tuple(entity): order[start:end]
+        for entity, start, end in zip(distinct.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    }
+
+
+def _inside(times: Numbers, ranges: Ranges, row: int) -> Flags:
+    inside: Flags = (times >= ranges.start[row]) & (times < ranges.end[row])
+    return inside
 
 
 def latest(known: Label | None, said: Label) -> tuple[Label, bool]:
@@ -90,47 +176,79 @@ def latest(known: Label | None, said: Label) -> tuple[Label, bool]:
     return (said, True) if said.labelled_at > known.labelled_at else (known, False)
 
 
+def _rows_of(parts: Sequence[Part], groups: Sequence[int]) -> _Rows:
+    """The rows of all parts in one."""
+    counts = [len(part.ids) for part in parts]
+    part = np.repeat(np.arange(len(parts)), counts)
+    return _Rows(
+        part, np.arange(len(part)) - np.repeat(np.cumsum(counts) - counts, counts),
+        np.repeat(np.array([one.label is not None for one in parts], np.bool_), counts),
+        np.concatenate([one.times for one in parts]),
+        np.concatenate([_filled(one.label, len(one.ids)) for one in parts]),
+        np.concatenate([_said(one, group) for one, group in zip(parts, groups, strict=True)]),
+        np.concatenate([digests(one.group.model, one.ids) for one in parts]),
+        parts,
+    )  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
 class _Rows:
-    """The rows of all parts in one: `key` is a row's place among the distinct keys, `turn` counts those with one."""
+    """Rows in order: `key` is a row's place among the distinct `keys`, `turn` counts the rows with one key."""
 
-    def __init__(self, parts: Sequence[Part], groups: Sequence[int]) -> None:
-        counts = [len(part.ids) for part in parts]
-        self.parts = parts
-        self.part = np.repeat(np.arange(len(parts)), counts)
-        self.row = np.arange(len(self.part)) - np.repeat(np.cumsum(counts) - counts, counts)
-        self.is_label = np.repeat(np.array([part.label is not None for part in parts], np.bool_), counts)
-        self.times: Numbers = np.concatenate([part.times for part in parts])
-        self.label = np.concatenate([_filled(part.label, len(part.ids)) for part in parts])
-        self.said: Said = np.concatenate([_said(part, group) for part, group in zip(parts, groups, strict=True)])
-        self._distinct(np.concatenate([digests(part.group.model, part.ids) for part in parts]))
+    part: Numbers
+    row: Numbers
+    is_label: Flags
+    times: Numbers
+    label: Floats
+    said: Said
+    keys: Keys
+    parts: Sequence[Part] = ()
+    key: Numbers = field(init=False)
+    turn: Numbers = field(init=False)
 
-    def _distinct(self, keys: Keys) -> None:
+    def __post_init__(self) -> None:
+        """Find which keys are the same."""
+        keys, count = self.keys, len(self.keys)
         order = np.lexsort((keys[:, 1], keys[:, 0]))
         ordered = keys[order]
-        begins = np.ones(len(keys), np.bool_)
+        begins = np.ones(count, np.bool_)
         begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
         starts = np.flatnonzero(begins)
-        self.keys: Keys = ordered[starts]
-        self.key, self.turn = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+        self.keys = ordered[starts]
+        self.key, self.turn = np.empty(count, np.int64), np.empty(count, np.int64)
         self.key[order] = np.cumsum(begins) - 1
-        self.turn[order] = np.arange(len(keys)) - starts[self.key[order]]
+        self.turn[order] = np.arange(count) - starts[self.key[order]]
+
+    def name(self, row: int) -> str:
+        """The prediction id of a row, where it has an entity."""
+        return self.parts[self.part[row]].ids[self.row[row]] if self.said["entity"][row].any() else ""
 
 
 class _Batch:
     """What is known of each distinct key, and what is said of each row, while rows are folded."""
 
-    def __init__(self, open_: Table, parked: Table, rows: _Rows) -> None:
-        self.open, self.parked, self.rows = open_, parked, rows
+    def __init__(self, memory: Memory, rows: _Rows) -> None:
+        self.open, self.parked, self.ranges, self.rows = memory.open, memory.parked, memory.ranges, rows
         keys, count = len(rows.keys), len(rows.part)
-        self.number, self.waits = open_.find(rows.keys), parked.find(rows.keys)
+        self.number, self.waits = self.open.find(rows.keys), self.parked.find(rows.keys)
         self.is_open: Flags = self.number != NONE
         self.value, self.known_at = np.zeros(keys), np.full(keys, NONE, np.int64)
-        for table, numbers in ((open_, self.number), (parked, self.waits)):
+        for table, numbers in ((self.open, self.number), (self.parked, self.waits)):
             held = np.flatnonzero(numbers != NONE)
             self.value[held], self.known_at[held] = table.labels(numbers[held])
         self.opened, self.parks = np.full(keys, NONE, np.int64), np.full(keys, NONE, np.int64)
         self.again, self.joins = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
         self.label, self.labelled_at = np.zeros(count), np.zeros(count, np.int64)
+
+    def take(self) -> None:
+        """Fold all rows."""
+        rows = self.rows
+        for count in range(min(ROUNDS, int(rows.turn.max(initial=-1)) + 1)):
+            turn = rows.turn == count
+            self.predictions(np.flatnonzero(turn & ~rows.is_label))
+            self.labels(np.flatnonzero(turn & rows.is_label))
+        for row in np.flatnonzero(rows.turn >= ROUNDS).tolist():
+            self.one(row)
 
     def predictions(self, rows: Numbers) -> None:
         """Rows with different keys."""
@@ -139,6 +257,7 @@ class _Batch:
         self.again[rows] = known
         self.opened[keys[~known]] = rows[~known]
         self.is_open[keys] = True
+        self._label_by_entity(rows[~known])
         self._say(rows, keys, ~known & (self.known_at[keys] != NONE))
 
     def labels(self, rows: Numbers) -> None:
@@ -178,8 +297,8 @@ class _Batch:
         self._add(self.open, self.opened, np.flatnonzero(self.opened != NONE), minute)
         self._add(self.parked, self.parks, np.flatnonzero((self.parks != NONE) & ~self.is_open), minute)
 
-    def folded(self) -> Folded:
-        """What is said of all rows."""
+    def joined(self) -> tuple[Numbers, Said, Flags]:
+        """The rows that led to an outcome, what their predictions said, and which rows said nothing new."""
         rows = np.flatnonzero(self.joins)
         keys = self.rows.key[rows]
         here = self.opened[keys]
@@ -187,11 +306,22 @@ class _Batch:
         before = np.flatnonzero(here == NONE)
         if before.size:
             said[before] = self.open.shelf.take(self.number[keys[before]])
-        again = np.bincount(self.rows.part[self.again], minlength=len(self.rows.parts))
-        return Folded(
-            self.rows.parts, self.rows.part[rows], self.rows.row[rows], said, self.label[rows],
-            self.labelled_at[rows], again,
-        )  # fmt: skip
+        return rows, said, self.again
+
+    def _label_by_entity(self, rows: Numbers) -> None:
+        """Labels by entity that came before these predictions; one by prediction id that waited counts first."""
+        entities = self.rows.said["entity"][rows]
+        near = self.ranges.near(entities)
+        some: dict[tuple[int, ...], NDArray[np.void]] = {}
+        for row, entity in zip(rows[near].tolist(), map(tuple, entities[near].tolist()), strict=True):
+            if entity not in some:
+                some[entity] = self.ranges.of(entity)
+            self._label_one(self.rows.key[row], within(some[entity], int(self.rows.said["time"][row])))
+
+    def _label_one(self, key: int, labels: Sequence[tuple[float, int]]) -> None:
+        for value, at in labels:
+            known = Label(self.value[key], self.known_at[key]) if self.known_at[key] != NONE else None
+            (self.value[key], self.known_at[key]), _ = latest(known, Label(value, at))
 
     def _say(self, rows: Numbers, keys: Numbers, joins: Flags) -> None:
         self.joins[rows] = joins
@@ -200,7 +330,8 @@ class _Batch:
     def _add(self, table: Table, at: Numbers, keys: Numbers, minute: int) -> None:
         keys = keys[np.argsort(at[keys])]
         rows = self.rows.said[at[keys]]
-        table.add(self.rows.keys[keys], rows, self.value[keys], self.known_at[keys], minute)
+        names = [self.rows.name(row) for row in at[keys].tolist()] if rows["entity"].any() else [""] * len(keys)
+        table.add(self.rows.keys[keys], New(rows, names, self.value[keys], self.known_at[keys]), minute)
 
 
 def _filled(column: Floats | None, rows: int) -> Floats:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from everloop_ingest.domain.batches import Folded, Group, Part, fold
+from everloop_ingest.domain.batches import Folded, Group, Memory, Part, fold
+from everloop_ingest.domain.ranges import Known
 from everloop_ingest.domain.shelves import CHUNK, MemoryShelf, Shelf, Table
 
 HORIZON_MS: Final = 30 * 24 * 60 * 60 * 1000
@@ -31,6 +32,7 @@ class Join:
     shelf: Shelf = field(default_factory=MemoryShelf)
     open: Table = field(init=False)
     parked: Table = field(init=False)
+    ranges: Known = field(default_factory=Known)
     groups: list[Group] = field(default_factory=list)
     places: dict[Group, int] = field(default_factory=dict)
     minute: int = 0
@@ -44,7 +46,8 @@ class Join:
         """Fold records, in order; what follows from each few of them."""
         for some in self._together(parts):
             self._forget(some[0].appended_ms // MINUTE_MS)
-            yield fold(self.open, self.parked, some, [self.place_of(part.group) for part in some], self.minute)
+            memory = Memory(self.open, self.parked, self.ranges)
+            yield fold(memory, some, [self.place_of(part.group) for part in some], self.minute)
             self._trim()
 
     def place_of(self, group: Group) -> int:
@@ -61,7 +64,8 @@ class Join:
         for part in parts:
             minute = part.appended_ms // MINUTE_MS
             later = bool(some) and minute > max(self.minute, some[0].appended_ms // MINUTE_MS)
-            if some and (later or rows + len(part.ids) > self._room()):
+            other = bool(some) and (part.ranges is None) != (some[0].ranges is None)
+            if some and (later or other or rows + len(part.ids) > self._room()):
                 yield some
                 some, rows = [], 0
             some.append(part)
@@ -76,14 +80,17 @@ class Join:
         """Drop what was appended longer than the horizon before this minute."""
         if minute > self.minute:
             self.minute = minute
+            oldest = minute - HORIZON_MS // MINUTE_MS + 1
+            self.ranges.forget(oldest)
             for table in (self.open, self.parked):
-                self._drop(table, table.old(minute - HORIZON_MS // MINUTE_MS + 1))
+                self._drop(table, table.old(oldest))
 
     def _trim(self) -> None:
         """Drop the oldest beyond the bound, and a lump more, so that it is not done for each record."""
         for table in (self.open, self.parked):
             if len(table) > self.most:
                 self._drop(table, table.surplus(self.most - self.most // LUMP))
+        self.forgotten += self.ranges.trim()
         if self.parked.lost > len(self.parked) + CHUNK:
             self.parked = self.parked.shrunk()
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from everloop.errors import InvalidError
 from everloop_ingest.domain.batches import Group, Part
-from everloop_ingest.domain.shelves import ROW, Floats, Said
+from everloop_ingest.domain.ranges import Ranges
+from everloop_ingest.domain.shelves import ROW, Floats, Numbers, Said, digests
 
 
 def part_of(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
@@ -21,7 +22,8 @@ def part_of(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
 
 
 def _part(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
-    ids: Sequence[str] = data["prediction_id"]
+    by_entity = data["kind"] == "label" and data.get("entity_id") is not None
+    ids: Sequence[str] = data["entity_id"] if by_entity else data["prediction_id"]
     group = Group(
         model, data["source"], data.get("version"), data.get("digest"), data.get("arm"), data.get("epoch"),
         data.get("shadow_version"),
@@ -30,12 +32,26 @@ def _part(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
     if len(times) != len(ids):
         raise ValueError
     if data["kind"] == "prediction":
-        return Part(group, ids, times, said=_said(len(ids), data), appended_ms=appended_ms)
-    return Part(group, ids, times, label=_floats(data["label"], len(ids)), appended_ms=appended_ms)
+        return Part(group, ids, times, said=_said(model, len(ids), data), appended_ms=appended_ms)
+    label = _floats(data["label"], len(times))
+    return Part(group, ids, times, label=label, ranges=_ranges(model, times, data), appended_ms=appended_ms)
 
 
-def _said(rows: int, data: Mapping[str, Any]) -> Said:
+def _ranges(model: str, times: Numbers, data: Mapping[str, Any]) -> Ranges | None:
+    """The ranges of labels that name entities; None of those that name predictions."""
+    if data.get("entity_id") is None:
+        return None
+    start, end = np.array(data["start"], np.int64), np.array(data["end"], np.int64)
+    entities = digests(model, data["entity_id"])
+    if not len(entities) == len(start) == len(end) == len(times):
+        raise ValueError
+    return Ranges(entities, start, end)
+
+
+def _said(model: str, rows: int, data: Mapping[str, Any]) -> Said:
     said: Said = np.zeros(rows, ROW)
+    if data.get("entity_id") is not None:
+        said["entity"] = digests(model, data["entity_id"])
     said["time"] = data["times"]
     said["bucket"] = 0 if data.get("bucket") is None else data["bucket"]
     said["score"] = _floats(data.get("score"), rows)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,7 @@ from pydantic import (
     FiniteFloat,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -161,8 +162,35 @@ class LabelRow(_Part):
     labelled_at: Time
 
 
+class RangeRow(_Part):
+    """One label of all predictions of an entity whose time lies in [`start`, `end`), known or still to come."""
+
+    entity_id: Printable
+    start: Time
+    end: Time
+    label: FiniteFloat
+    labelled_at: Time
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start >= self.end:
+            raise PydanticCustomError("time_range", "the end of a time range comes after its start")
+        return self
+
+
+class RangeColumns(_Part):
+    """Labels by entity as columns of equal length; each row is validated on its own, as `RangeRow`."""
+
+    model: Name
+    entity_id: Annotated[list[object], Field(min_length=1, max_length=MOST_ROWS)]
+    start: list[object]
+    end: list[object]
+    label: list[object]
+    labelled_at: list[object]
+
+
 class LabelRows(_Part):
-    """Labels as rows; each is validated on its own, as `LabelRow`."""
+    """Labels as rows; each is validated on its own, as `LabelRow`, or all as `RangeRow` where the first is one."""
 
     model: Name
     rows: Annotated[list[dict[str, object]], Field(min_length=1, max_length=MOST_ROWS)]
@@ -223,6 +251,12 @@ def labels_from_rows(model: str, rows: Sequence[LabelRow], stamp: Stamp) -> Labe
         label=tuple(row.label for row in rows),
         labelled_at=tuple(row.labelled_at for row in rows),
     )
+
+
+def labels_from_ranges(model: str, rows: Sequence[RangeRow], stamp: Stamp) -> LabelsLogged:
+    """Make labels by entity into columns. An entity may have many."""
+    columns = {name: tuple(getattr(row, name) for row in rows) for name in RangeRow.model_fields}
+    return LabelsLogged.named(stamp.name, stamp.now, model, **columns)
 
 
 def repeated(names: Sequence[str]) -> list[int]:

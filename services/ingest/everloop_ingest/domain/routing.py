@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Any, Final
+from uuid import UUID
 
-from everloop.buckets import buckets, partition
-from everloop.events import KeysRouted, LabelsLogged, named_id
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.buckets import buckets, partitions_of
+from everloop.events import ENVELOPE, KeysRouted, LabelsLogged, named_id
 from everloop.rows.values import Column, Rows, listed
 
-T = TypeVar("T")
 LABEL_SOURCE: Final = "labels"
+Numbers = NDArray[Any]
 
 
-def route(event: Rows | LabelsLogged, partitions: int, origin: str) -> list[tuple[int, KeysRouted]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Routed:
+    """One record of `keys`: the fields of `KeysRouted` in their order. Columns are lists or arrays, NaN for missing."""
+
+    identity: UUID
+    time: datetime
+    model: str
+    fields: dict[str, Any]
+
+
+def route(event: Rows | LabelsLogged, partitions: int, origin: str) -> list[tuple[int, Routed]]:
     """Split a record by target partition: predictions before the labels that they bring along, in order of row.
 
     `origin` names the record (its place and offset), so that a repeat has the same ids.
     """
-    targets: dict[int, list[int]] = {}
-    for row, name in enumerate(event.prediction_id):
-        targets.setdefault(partition(name, partitions), []).append(row)
-    if isinstance(event, LabelsLogged):
-        return [(number, _labels(event, targets[number], f"{origin}/{number}")) for number in sorted(targets)]
-    keys = _Keys(event)
-    return [(number, part) for number in sorted(targets) for part in keys.parts(targets[number], f"{origin}/{number}")]
+    if isinstance(event, LabelsLogged) and event.entity_id is not None:
+        return [(number, _ranges(event, f"{origin}/{number}")) for number in range(partitions)]
+    keys = _Labels(event) if isinstance(event, LabelsLogged) else _Keys(event)
+    targets = partitions_of(event.prediction_id, partitions)
+    return [
+        (number, part)
+        for number in np.unique(targets).tolist()
+        for part in keys.parts(np.flatnonzero(targets == number), f"{origin}/{number}")
+    ]
 
 
 class _Keys:
@@ -35,67 +51,72 @@ class _Keys:
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self.time = datetime.fromtimestamp(max(rows.times, default=0) / 1000, UTC)
-        self.buckets = buckets(rows.entities).tolist()
+        self.times, self.buckets = np.array(rows.times, np.int64), buckets(rows.entities)
         self.score, self.label, self.shadow = _finite(rows.score), _finite(rows.label), _finite(rows.shadow_score)
+        self.said = {name: getattr(rows, name) for name in ("version", "digest", "arm", "epoch", "shadow_version")}
 
-    def parts(self, rows: Sequence[int], name: str) -> list[KeysRouted]:
+    def parts(self, rows: Numbers, name: str) -> Iterator[Routed]:
         """Predictions, and the labels that came with them (bootstrap does so): known when the row was made."""
-        labelled = [row for row in rows if self.label is not None and self.label[row] is not None]
-        predictions = self._predictions(rows, name)
-        return [predictions, self._own_labels(labelled, name)] if labelled else [predictions]
+        more = {
+            "bucket": self.buckets[rows], "score": _of(self.score, rows), "shadow_score": _of(self.shadow, rows),
+            "entity_id": _pick(self.rows.entity_id, rows) if self.rows.entity_id else None,
+        }  # fmt: skip
+        yield self._part(rows, f"{name}/prediction", {"kind": "prediction"}, self.said, more)
+        labelled = rows[~np.isnan(self.label[rows])] if self.label is not None else rows[:0]
+        if labelled.size:
+            yield self._part(labelled, f"{name}/label", {"kind": "label"}, {}, {"label": _of(self.label, labelled)})
 
-    def _predictions(self, rows: Sequence[int], name: str) -> KeysRouted:
+    def _part(
+        self, rows: Numbers, name: str, kind: dict[str, Any], said: dict[str, Any], more: dict[str, Any]
+    ) -> Routed:  # fmt: skip
         known = self.rows
-        return KeysRouted(
-            id=named_id("KeysRouted", f"{name}/prediction"),
-            time=self.time,
-            model=known.model,
-            kind="prediction",
-            source=known.source,
-            version=known.version,
-            digest=known.digest,
-            arm=known.arm,
-            epoch=known.epoch,
-            shadow_version=known.shadow_version,
-            prediction_id=_pick(known.prediction_id, rows),
-            times=_pick(known.times, rows),
-            bucket=_pick(self.buckets, rows),
-            score=_pick(self.score, rows) if self.score else None,
-            shadow_score=_pick(self.shadow, rows) if self.shadow else None,
-        )
-
-    def _own_labels(self, rows: Sequence[int], name: str) -> KeysRouted:
-        return KeysRouted(
-            id=named_id("KeysRouted", f"{name}/label"),
-            time=self.time,
-            model=self.rows.model,
-            kind="label",
-            source=self.rows.source,
-            prediction_id=_pick(self.rows.prediction_id, rows),
-            times=_pick(self.rows.times, rows),
-            label=tuple(value for row in rows if self.label and (value := self.label[row]) is not None),
-        )
+        keys = {"prediction_id": _pick(known.prediction_id, rows), "times": self.times[rows]}
+        fields = {**_EMPTY, **kind, "source": known.source, **said, **keys, **more}
+        return Routed(named_id("KeysRouted", name), self.time, known.model, fields)
 
 
-def _finite(column: Column | None) -> list[float | None] | None:
-    """Numbers as JSON can say them: Arrow has infinities, which are no score and no label."""
+class _Labels:
+    """The same of a record of labels."""
+
+    def __init__(self, event: LabelsLogged) -> None:
+        self.event = event
+        self.times, self.label = np.array(event.labelled_at, np.int64), np.array(event.label, np.float64)
+
+    def parts(self, rows: Numbers, name: str) -> Iterator[Routed]:
+        """The labels of one partition."""
+        fields = {
+            **_EMPTY, "kind": "label", "source": LABEL_SOURCE,
+            "prediction_id": _pick(self.event.prediction_id, rows), "times": self.times[rows],
+            "label": self.label[rows],
+        }  # fmt: skip
+        yield Routed(named_id("KeysRouted", f"{name}/label"), self.event.time, self.event.model, fields)
+
+
+def _ranges(event: LabelsLogged, name: str) -> Routed:
+    """Labels by entity go to every partition: predictions of one entity are in all of them."""
+    fields: dict[str, Any] = {
+        **_EMPTY, "kind": "label", "source": LABEL_SOURCE, "prediction_id": [], "times": event.labelled_at,
+        "label": event.label, "entity_id": event.entity_id, "start": event.start, "end": event.end,
+    }  # fmt: skip
+    return Routed(named_id("KeysRouted", f"{name}/label"), event.time, event.model, fields)
+
+
+_EMPTY: Final = dict.fromkeys(name for name in KeysRouted.model_fields if name not in ENVELOPE)
+"""Every field, in the order of the contract."""
+
+
+def _finite(column: Column | None) -> NDArray[np.float64] | None:
+    """Numbers as JSON can say them: Arrow has infinities, which are no score and no label. NaN is missing."""
     if column is None:
         return None
-    return [value if value is None or math.isfinite(value) else None for value in listed(column)]
+    numbers = np.array(listed(column) if not isinstance(column, np.ndarray) else column, np.float64)
+    numbers[~np.isfinite(numbers)] = np.nan
+    return numbers
 
 
-def _labels(event: LabelsLogged, rows: Sequence[int], name: str) -> KeysRouted:
-    return KeysRouted(
-        id=named_id("KeysRouted", f"{name}/label"),
-        time=event.time,
-        model=event.model,
-        kind="label",
-        source=LABEL_SOURCE,
-        prediction_id=_pick(event.prediction_id, rows),
-        times=_pick(event.labelled_at, rows),
-        label=_pick(event.label, rows),
-    )
+def _of(column: NDArray[np.float64] | None, rows: Numbers) -> NDArray[np.float64] | None:
+    return None if column is None else column[rows]
 
 
-def _pick(column: Sequence[T], rows: Sequence[int]) -> tuple[T, ...]:
-    return tuple(column[row] for row in rows)
+def _pick(column: Sequence[str], rows: Numbers) -> list[str]:
+    return [column[row] for row in rows.tolist()]

@@ -7,6 +7,8 @@ on a `Shelf`, in memory or on disk. Numbers count arrivals from 0 and never come
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -21,16 +23,19 @@ Said: TypeAlias = NDArray[np.void]
 """Shape (rows,), dtype `ROW`."""
 Floats: TypeAlias = NDArray[np.float64]
 
-ROW: Final = np.dtype([("time", "<i8"), ("score", "<f8"), ("shadow", "<f8"), ("group", "<u4"), ("bucket", "u1")])
-"""What a prediction said: `time` in ms, NaN where there is no score, `group` a place in a list of groups."""
+ROW: Final = np.dtype([
+    ("time", "<i8"), ("score", "<f8"), ("shadow", "<f8"), ("group", "<u4"), ("bucket", "u1"), ("entity", "<u8", (2,)),
+])  # fmt: skip
+"""What a prediction said: `time` in ms, NaN where there is no score, `group` a place in a list of groups; `entity` is a
+digest of model and entity, 0 where there is none."""
 NONE: Final = -1
 """Instead of when a label was known: there is none. Instead of a number: not found."""
 FULL: Final = 0.75
 """Share of the index beyond which it is made anew, at half of it or less."""
 CHUNK: Final = 65_536
 """Rows that are put into the index at once."""
-GROWTH: Final = 16
-"""Columns that are full grow by one part in so many."""
+LARGE: Final = 1 << 20
+"""Bytes from which on an array has pages of its own."""
 SMALLEST: Final = 1_024
 _LOWEST: Final = 0x7FFF_FFFF
 _EMPTY: Final = -1
@@ -39,8 +44,14 @@ _EMPTY: Final = -1
 class Shelf(Protocol):
     """Where rows lie by their numbers. Only ever appended to at the end and dropped at the beginning."""
 
-    def append(self, keys: Keys, rows: Said) -> None:
-        """Lay down the next rows; their keys are kept for a later start."""
+    def append(self, keys: Keys, rows: Said, names: Sequence[str]) -> None:
+        """Lay down the next rows; their keys are kept for a later start. A name is empty where nobody will ask."""
+
+    def names(self, numbers: Numbers) -> list[str]:
+        """The names of rows."""
+
+    def of_entities(self, entities: Keys, start: int, end: int) -> Numbers:
+        """Numbers, in order, of rows of these entities with times in [start, end), and maybe of a few others."""
 
     def take(self, numbers: Numbers) -> Said:
         """The rows with these numbers, in this order."""
@@ -56,11 +67,13 @@ class MemoryShelf:
         """An empty one."""
         self.base = 0
         self.rows: Said = np.empty(0, ROW)
+        self.texts: list[str] = []
         self.used = 0
 
-    def append(self, keys: Keys, rows: Said) -> None:
+    def append(self, keys: Keys, rows: Said, names: Sequence[str]) -> None:
         """Lay down the next rows."""
         del keys
+        self.texts += names
         if self.used + len(rows) > len(self.rows):
             self.rows = grown(self.rows[: self.used], len(rows))
         self.rows[self.used : self.used + len(rows)] = rows
@@ -70,10 +83,19 @@ class MemoryShelf:
         """The rows with these numbers."""
         return self.rows[numbers - self.base]
 
+    def names(self, numbers: Numbers) -> list[str]:
+        """The names of rows."""
+        return [self.texts[number] for number in (numbers - self.base).tolist()]
+
+    def of_entities(self, entities: Keys, start: int, end: int) -> Numbers:
+        """Numbers of rows of these entities."""
+        return self.base + places_of(self.rows[: self.used], entities, start, end)
+
     def drop(self, before: int) -> None:
         """Let go of what lies before, when it is more than half."""
         gone = before - self.base
         if gone > self.used // 2:
+            del self.texts[:gone]
             self.rows, self.base, self.used = self.rows[gone : self.used].copy(), before, self.used - gone
 
 
@@ -83,6 +105,15 @@ class Columns(NamedTuple):
     label: Floats
     known_at: Numbers
     ages: Numbers
+
+
+class New(NamedTuple):
+    """Rows that are to be remembered: what predictions said, their names where they have an entity, their labels."""
+
+    rows: Said
+    names: Sequence[str]
+    label: Floats
+    known_at: Numbers
 
 
 class Table:
@@ -141,15 +172,15 @@ class Table:
             left, slot = left[on], (slot[on] + step) & (len(self.slots) - 1)
         return found
 
-    def add(self, keys: Keys, rows: Said, label: Floats, known_at: Numbers, minute: int) -> None:
+    def add(self, keys: Keys, columns: New, minute: int) -> None:
         """Remember keys that are not in it, each once, in this order."""
         if not len(keys):
             return
         if self.next - self.base + len(keys) > len(self.label):
             self._grow(len(keys))
         new = slice(self.next - self.base, self.next - self.base + len(keys))
-        self.keys[new], self.label[new], self.known_at[new] = keys, label, known_at
-        self.shelf.append(keys, rows)
+        self.keys[new], self.label[new], self.known_at[new] = keys, columns.label, columns.known_at
+        self.shelf.append(keys, columns.rows, columns.names)
         if not self.ages or self.ages[-1][0] < minute:
             self.ages.append((minute, self.next))
         self.next += len(keys)
@@ -158,6 +189,15 @@ class Table:
     def labels(self, numbers: Numbers) -> tuple[Floats, Numbers]:
         """The label of each, and when it was known."""
         return self.label[numbers - self.base], self.known_at[numbers - self.base]
+
+    def keys_of(self, numbers: Numbers) -> Keys:
+        """The keys of rows."""
+        return self.keys[numbers - self.base]
+
+    def of_entities(self, entities: Keys, start: int, end: int) -> Numbers:
+        """Numbers of rows of these entities with times in [start, end), and maybe of a few others, in order."""
+        found = self.shelf.of_entities(entities, start, end)
+        return found[found >= self.first]
 
     def tell(self, numbers: Numbers, label: Floats, known_at: Numbers) -> None:
         """Set labels."""
@@ -196,7 +236,7 @@ class Table:
         for minute, start, end in self._spans():
             at = np.arange(start, end)
             at = at[self.known_at[at - self.base] != NONE]
-            fresh.add(self.keys[at - self.base], self.shelf.take(at), *self.labels(at), minute)
+            fresh.add(self.keys[at - self.base], New(self.shelf.take(at), [""] * len(at), *self.labels(at)), minute)
         return fresh
 
     def _spans(self) -> list[tuple[int, int, int]]:
@@ -233,7 +273,8 @@ class Table:
 
     def _index_all(self) -> None:
         count = self.next - self.first
-        self.slots = np.full(max(SMALLEST, 1 << (2 * count - 1).bit_length()), _EMPTY, np.int32)
+        self.slots = _room((max(SMALLEST, 1 << (2 * count - 1).bit_length()),), np.dtype(np.int32))
+        self.slots[:] = _EMPTY
         self.filled = 0
         self._place_last(count)
 
@@ -258,11 +299,25 @@ def digests(model: str, names: Sequence[str]) -> Keys:
     return np.frombuffer(b"".join([xxh3_128_digest(_utf8(name), seed) for name in names]), "<u8").reshape(-1, 2)
 
 
+def places_of(rows: Said, entities: Keys, start: int, end: int) -> Numbers:
+    """Places of rows of these entities with times in [start, end); of others whose digest begins like one of theirs."""
+    near = np.isin(rows["entity"][:, 0], entities[:, 0])
+    return np.flatnonzero(near & (rows["time"] >= start) & (rows["time"] < end))
+
+
 def grown(column: NDArray[T], more: int) -> NDArray[T]:
-    """A copy with room for `more` rows, and for some more."""
-    room = np.empty((len(column) + more + len(column) // GROWTH, *column.shape[1:]), column.dtype)
+    """A copy with room for `more` rows, and for as many again as are there."""
+    room = _room((2 * len(column) + more, *column.shape[1:]), column.dtype)
     room[: len(column)] = column
     return room
+
+
+def _room(shape: tuple[int, ...], kind: np.dtype[T]) -> NDArray[T]:
+    """An array without values. A large one has pages of its own: what is not used of it takes no memory."""
+    size = prod(shape) * kind.itemsize
+    if size < LARGE:
+        return np.empty(shape, kind)
+    return np.frombuffer(mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS), kind).reshape(shape)
 
 
 def _utf8(text: str) -> bytes:

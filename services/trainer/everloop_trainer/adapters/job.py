@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from everloop.artifacts import ArtifactStore
-from everloop.dataset import feature_columns, load
+from everloop.dataset import entities, feature_columns, load
 from everloop.errors import InvalidError
 from everloop.events import FileRef, Segmenting, Snapshot, TrainingSpec
 from everloop.jobs import run_child
+from everloop.matrix.ports import WEIGHT
 from everloop.models import Kind, ModelManifest, Scorer, Task, dump, frame
 from everloop.profile import Profile, QualityProfile, build_profile
 from everloop.profile.build import infer_kind
 from everloop.profile.segments import Given, with_segments
+from everloop.snapshots import held_out
 from everloop_trainer.adapters import measures
 from everloop_trainer.adapters.importance import with_importance
 from everloop_trainer.adapters.recipes import Lesson, fit
@@ -75,11 +77,12 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One side of the split: features by name, labels, times in ms; all of one length."""
+    """One side of the split: features by name, labels, times in ms, weights if any; all of one length."""
 
     columns: Columns
     labels: Labels
     times: NDArray[np.int64]
+    weights: NDArray[np.float64] | None = None
 
 
 def train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
@@ -100,10 +103,12 @@ def _train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
     rows, content = load(spec.snapshot, lambda file: store.fetch(file.uri, file.sha256))
     watch.lap(f"load {len(rows)} rows")
     task = cast("Task", spec.task)
-    learned, held, cut = split(rows, spec.holdout, task)
+    learned, held, cut = split(
+        rows, spec.holdout, task, apart=spec.holdout_by == "entity", whole_from=_whole_from(spec.snapshot)
+    )
     features = _features(spec, learned)
     table = frame({name: list(values) for name, values in learned.columns.items()}, features)
-    weights = _weights(spec.snapshot, learned.times, cut)
+    weights = _weights(spec.snapshot, learned, cut)
     fitted = fit(spec.recipe, Lesson(table, learned.labels, features, weights), spec.seed)
     watch.lap("fit")
     classes = () if task == "regression" else tuple(str(label) for label in fitted.classes_)
@@ -133,7 +138,7 @@ def _train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
         "profile": profile.model_dump(mode="json"),
         "metrics": dict(metrics),
         "snapshot": spec.snapshot.model_copy(update={"content": content}).model_dump(mode="json"),
-        "holdout": _holdout(spec.snapshot, cut).model_dump(mode="json"),
+        "holdout": held_out(spec.snapshot, cut).model_dump(mode="json"),
         "train_rows": len(learned.times),
         "holdout_rows": len(held.times),
         "cut": cut,
@@ -141,33 +146,45 @@ def _train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
     }
 
 
-def _holdout(snapshot: Snapshot, cut: int) -> Snapshot:
-    """The rows from the cut on: all of them, and as they are, since what makes the others few or light is for these."""
-    others = {"start": cut, "strategy": "holdout", "rows": None, "id": None, "content": None}
-    return snapshot.model_copy(update=others)
+def _whole_from(snapshot: Snapshot) -> int:
+    """From when on (ms) all rows are there, and not a sample."""
+    return snapshot.tail.before if snapshot.tail else snapshot.start
 
 
-def split(rows: pd.DataFrame, share: float, task: Task) -> tuple[Rows, Rows, int]:
+def split(
+    rows: pd.DataFrame, share: float, task: Task, *, apart: bool = False, whole_from: int = 0
+) -> tuple[Rows, Rows, int]:
     """Cut at a time (ms): rows before it are for training, the newest `share` from it on are the holdout.
 
-    Rows of one time stay together, on the side of the holdout.
+    Rows of one time stay together, on the side of the holdout. Before `whole_from` (ms) they are a sample: the share is
+    one of the rows after it. `apart`: rows before the cut whose entity has some behind it are left out.
     """
     times = rows["time"].to_numpy(dtype=np.int64)
-    place = len(times) - max(1, round(len(times) * share))
+    place = len(times) - max(1, round(int((times >= whole_from).sum()) * share))
     if place <= 0 or times[0] == times[place]:
         message = f"{len(times)} labelled rows cannot be split by time; send more rows, of different times"
         raise InvalidError("too_few", message)
     cut = int(times[place])
+    learned, held = rows[times < cut], rows[times >= cut]
+    if apart:
+        learned = learned[~np.isin(entities(learned), np.unique(entities(held)))]
+    return _learned(learned, task), _side(held, task), cut
+
+
+def _learned(rows: pd.DataFrame, task: Task) -> Rows:
+    side = _side(rows, task)
+    if not len(side.labels):
+        raise InvalidError("too_few", "no entity has rows in training alone; widen train.data, or leave out holdout_by")
+    if task != "regression" and len(np.unique(side.labels)) == 1:
+        message = f"all {len(side.labels)} rows for training have the same label; rows of both are needed"
+        raise InvalidError("one_class", message)
+    return side
+
+
+def _side(rows: pd.DataFrame, task: Task) -> Rows:
     labels = _labels(rows, task)
-    columns = feature_columns(rows)
-    first = int(np.searchsorted(times, cut))
-    if task != "regression" and len(np.unique(labels[:first])) == 1:
-        raise InvalidError("one_class", f"all {first} rows for training have the same label; rows of both are needed")
-    sides = [
-        Rows({name: values[part] for name, values in columns.items()}, labels[part], times[part])
-        for part in (slice(first), slice(first, None))
-    ]
-    return sides[0], sides[1], cut
+    weights = rows[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in rows else None
+    return Rows(feature_columns(rows), labels, rows["time"].to_numpy(dtype=np.int64), weights)
 
 
 def _labels(rows: pd.DataFrame, task: Task) -> Labels:
@@ -193,11 +210,11 @@ def _features(spec: TrainingSpec, rows: Rows) -> dict[str, Kind]:
     return found
 
 
-def _weights(snapshot: Snapshot, times: NDArray[np.int64], cut: int) -> NDArray[np.float64] | None:
-    """Halve the weight of a row with each half-life of its age before the cut."""
+def _weights(snapshot: Snapshot, rows: Rows, cut: int) -> NDArray[np.float64] | None:
+    """Halve the weight of a row with each half-life of its age before the cut; a sampled row has its own."""
     if snapshot.half_life_ms is None:
-        return None
-    return np.exp2((times - cut) / snapshot.half_life_ms)
+        return rows.weights
+    return np.exp2((rows.times - cut) / snapshot.half_life_ms)
 
 
 def judge(

@@ -85,4 +85,6 @@ def _fit_own(recipe: str, made: type[Any], lesson: Lesson, seed: int) -> Pipelin
 
 
 def _takes_no_weights(recipe: str) -> InvalidError:
-    return InvalidError(REASON, f"recipe {recipe} takes no sample weights; choose train.data other than weighted")
+    return InvalidError(
+        REASON, f"recipe {recipe} takes no sample weights; choose train.data other than weighted and tail"
+    )

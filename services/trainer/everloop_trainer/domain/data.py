@@ -75,6 +75,7 @@ def specify(state: State, turn: Turn, loop: Loop, facts: Facts, rows: Supply) ->
         timeout_s=loop.train.timeout.total_seconds(),
         segments=Segmenting(columns=segments.columns, most=segments.most) if segments else None,
         watch=watch(loop, rows.change),
+        holdout_by=loop.train.holdout_by,
     )
 
 
