@@ -32,7 +32,7 @@ LABELLED: Final = 2
 ROWS: Final = 250
 """Of one record of `keys`: a record of 1,000 rows comes to this in each of four partitions."""
 QUICK: Final = 100
-LIMIT_S: Final = 1_200.0
+LIMIT_S: Final = 3_600.0
 
 
 def measure(size: Size, say: Say) -> Measured:

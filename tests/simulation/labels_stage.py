@@ -10,6 +10,7 @@ from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from everloop import topics
 from everloop.demo.scenario import LOOP_FILE
@@ -21,7 +22,7 @@ from examples.fraud import stream
 from examples.fraud.world import World, probability
 from tests.simulation.stack import MODEL, START, Stack
 
-EVERY = timedelta(hours=6)
+EVERY = timedelta(hours=12)
 """A window of the demo is longer here, so that seven days are few of them."""
 EVERY_MS = round(EVERY.total_seconds() * 1000)
 WEEK = timedelta(days=7) // EVERY
@@ -43,7 +44,7 @@ class LabelStage(Stack):
     """The demo's stream without a change, fewer rows to a window; `when` says when labels come."""
 
     when: Delays = at_once
-    horizon: str = "6h"
+    horizon: str = "12h"
     matured: float = 0.8
     pending: dict[int, list[LabelsLogged]] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
@@ -51,15 +52,15 @@ class LabelStage(Stack):
     def __post_init__(self) -> None:
         """The loop file of the demo, but for its labels."""
         usual = read_loop(LOOP_FILE.read_text("utf-8"), str(LOOP_FILE)).to_payload()
-        windows = {"every": "6h", "grace": "0s", "min_rows": 100}
-        labels = {"horizon": self.horizon, "delay": "6h", "matured": self.matured}
+        windows: dict[str, JsonValue] = {"every": "12h", "grace": "0s", "min_rows": 100}
+        labels: dict[str, JsonValue] = {"horizon": self.horizon, "delay": "12h", "matured": self.matured}
         self.loop = Loop.from_payload({**usual, "windows": windows, "labels": labels}).to_payload()
         super().__post_init__()
 
     @cached_property
     def scenario(self) -> stream.Scenario:
         """The stream as it is before anything changes."""
-        usual = stream.Scenario(rows_per_window=800, history_rows_per_window=2_000, every=EVERY)
+        usual = stream.Scenario(rows_per_window=600, history_rows_per_window=1_500, every=EVERY)
         return replace(usual, covariate_at=None, concept_at=None, start=START)
 
     def rows(self, hour: int) -> tuple[Rows, LabelsLogged]:

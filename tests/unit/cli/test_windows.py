@@ -34,6 +34,7 @@ def test_windows_join_inputs_and_outcomes() -> None:
     assert first == {
         "start": "2026-01-05 12:00:00", "version": "1", "rows": 1600, "share": 0.0, "score": 0.1, "verdict": "stable",
         "diagnosis": None, "quality": 0.93, "labelled": "stable", "episode": None,
+        "coverage": None, "needed": None, "delay_p50": None, "delay_p95": None,
     }  # fmt: skip
     assert (second["share"], second["verdict"], second["episode"]) == (0.5, "drifted", None)
     assert third["episode"] == "drift opened"
@@ -43,7 +44,7 @@ def test_windows_as_a_table_of_the_last() -> None:
     head, row = a_full_turn().run("windows", "fraud", "--limit", "1").stdout.splitlines()
     assert head.split()[:4] == ["START", "VERSION", "ROWS", "SHARE"]
     assert row.split()[:6] == ["2026-01-05", "14:00:00", "1", "1600", "0.5", "0.1"]
-    assert row.split()[6:] == ["drifted", "–", "–", "drift", "opened", "–"]
+    assert row.split()[6:] == ["drifted", *"––––––", "drift", "opened", "–"]
 
 
 def test_traffic_is_the_plan_of_the_largest_epoch_with_its_age() -> None:

@@ -48,7 +48,8 @@ def test_a_slice_is_open_then_revised_then_closed(
 ) -> None:
     placed = place([NOON + 5], watermark, rules, "inputs" if kind == "inputs" else "outcomes")
     assert list(placed.rows) == ([] if revision is None else [Slice(NOON, NOON + HOUR, revision)])
-    assert bool(placed.late) == (revision is None)
+    assert list(placed.late) == ([0] if revision is None else [])
+    assert placed.behind(1) == ([] if revision == 0 else [0])
 
 
 def test_a_row_dated_years_ahead_is_implausible_and_takes_no_other_with_it() -> None:
@@ -74,8 +75,9 @@ def test_each_row_has_one_fate_whatever_record_it_comes_in(
 ) -> None:
     rules = replace(RULES, revise=revise)
     whole, alone = place(times, watermark, rules, "inputs"), [place([one], watermark, rules, "inputs") for one in times]
-    assert len(whole.late) == sum(len(one.late) for one in alone)
+    assert [*whole.late] == [row for row, one in enumerate(alone) if one.late]
+    assert whole.behind(len(times)) == [row for row, one in enumerate(alone) if one.behind(1)]
     assert whole.implausible == sum(one.implausible for one in alone)
     fates = {row: where for where, rows in whole.rows.items() for row in (range(len(times)) if rows is None else rows)}
     assert fates == {row: where for row, one in enumerate(alone) for where in one.rows}
-    assert len(fates) + whole.late + whole.implausible == len(times)
+    assert len(fates) + len(whole.late) + whole.implausible == len(times)

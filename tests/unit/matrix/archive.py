@@ -110,7 +110,8 @@ def _sampled(rows: pd.DataFrame, tail: Tail) -> pd.DataFrame:
     rows = rows.assign(weight=1.0)
     older, recent = rows[rows["time"] < tail.before], rows[rows["time"] >= tail.before]
     name = "label" if tail.by == "label" else f"{FEATURE}{tail.by}"
-    strata = older[name].where(older[name].notna(), None).astype(object) if tail.by else pd.Series("", older.index)
+    by = older.get(name, pd.Series(None, older.index))  # a column that no file has
+    strata = by.where(by.notna(), None).astype(object) if tail.by else pd.Series("", older.index)
     groups = [older[strata.isna()], *(older[strata == one] for one in strata.dropna().unique())]
     groups = [group for group in groups if len(group)]
     room = max(1, tail.rows // max(1, len(groups)))
