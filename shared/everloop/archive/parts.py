@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import NamedTuple
 
+from everloop.archive.writing import written
 from everloop.artifacts import ArtifactStore, check_bytes, missing
 from everloop.events import Event, FileRef, FilesMerged
 
@@ -48,9 +50,7 @@ class Parts:
             whole = self.bytes_of(store, part.file.sha256)
         else:
             whole = store.fetch(part.file.uri, part.file.sha256)
-        data = _cut(whole, part)
-        check_bytes(data, digest)
-        return data
+        return _cut(whole, part, digest)
 
 
 def parts_of(events: Iterable[Event]) -> Parts:
@@ -61,12 +61,14 @@ def parts_of(events: Iterable[Event]) -> Parts:
     return parts
 
 
-def _cut(whole: bytes, part: Part) -> bytes:
-    """Written as ingest writes files."""
+def _cut(whole: bytes, part: Part, digest: str) -> bytes:
+    """Write the rows as ingest writes files, or as it did."""
     import pyarrow as pa  # noqa: PLC0415 - costs half a second; only who reads files pays
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
-    table, out = pq.read_table(pa.BufferReader(whole)).slice(part.start, part.rows), pa.BufferOutputStream()
-    pq.write_table(table.combine_chunks(), out, compression="zstd", version="2.6", store_schema=False)
-    data: bytes = out.getvalue().to_pybytes()
+    table = pq.read_table(pa.BufferReader(whole)).slice(part.start, part.rows).combine_chunks()
+    data = written(table)
+    if sha256(data).hexdigest() != digest:
+        data = written(table, dictionaries=True)
+    check_bytes(data, digest)
     return data

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from everloop.archive.writing import written
 from everloop.rows.values import Categories, listed
 from everloop_ingest.domain.archiving import FEATURE, Piece, Pieces, Same
 
@@ -19,23 +20,12 @@ Array = Any
 
 def to_parquet(columns: Mapping[str, Pieces]) -> bytes:
     """Write one row group, compressed with zstd, in the order of the columns."""
-    arrays = arrays_of(columns)
-    texts = [name for name, array in arrays.items() if pa.types.is_string(array.type)]
-    out = pa.BufferOutputStream()
-    pq.write_table(
-        pa.table(arrays), out, compression="zstd", version="2.6", store_schema=False, use_dictionary=texts
-    )  # fmt: skip
-    data: bytes = out.getvalue().to_pybytes()
-    return data
+    return written(pa.table(arrays_of(columns)))
 
 
 def merged(files: Iterable[bytes]) -> bytes:
     """Put the rows of files with the same columns into one file, in their order; the same files give the same bytes."""
-    table = pa.concat_tables([pq.read_table(pa.BufferReader(data)) for data in files])
-    out = pa.BufferOutputStream()
-    pq.write_table(table.combine_chunks(), out, compression="zstd", version="2.6", store_schema=False)
-    data: bytes = out.getvalue().to_pybytes()
-    return data
+    return written(pa.concat_tables([pq.read_table(pa.BufferReader(data)) for data in files]).combine_chunks())
 
 
 def arrays_of(columns: Mapping[str, Pieces]) -> dict[str, Array]:
