@@ -64,7 +64,7 @@ def verify(
     from everloop.cli.output import print_json
 
     with session_of(context).connect(broker, var) as log:
-        report = look(log, _store(var), model, _progress(quiet=json))
+        report = look(log, open_store(var), model, _progress(quiet=json))
     if json:
         print_json(report_value(report))
     judge(report)
@@ -86,7 +86,7 @@ def restore(
 
     with session_of(context).connect(broker, var) as log:
         parts = parts_of(said for _, said in said_of(log, ends_of(log, None), None))
-    store = _store(var)
+    store = open_store(var)
     for digest in digests:
         typer.echo(store.put(parts.bytes_of(store, digest), "archive").uri)
 
@@ -111,7 +111,8 @@ def judge(report: Report) -> None:
         raise FailedError("no file of the archive is announced: there is nothing to recompute, and nothing is proven")
 
 
-def _store(var: Path | None) -> ArtifactStore:
+def open_store(var: Path | None) -> ArtifactStore:
+    """The store that the environment names, else the folder of the local stack."""
     import os
 
     from everloop.local.paths import var_directory

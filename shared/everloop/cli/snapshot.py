@@ -11,10 +11,11 @@ from everloop.cli.context import BrokerOption, JsonOption, VarOption, guarded, s
 from everloop.errors import UsageError
 
 if TYPE_CHECKING:
+    from everloop.archive.parts import Parts
     from everloop.artifacts import ArtifactStore
     from everloop.cli.snapshot_finding import Found
     from everloop.events import Snapshot
-    from everloop.matrix import Matrix
+    from everloop.matrix import Fetch, Matrix
 
 NameArgument = Annotated[
     str,
@@ -69,28 +70,44 @@ def export(  # noqa: PLR0913, PLR0917 - one parameter per option
     json: JsonOption = False,
 ) -> None:
     """Write the rows once more. Refused when they are not those that the version learned from."""
+    from everloop import topics
+    from everloop.archive.parts import parts_of
+    from everloop.cli.archive import open_store
     from everloop.cli.output import print_json
+    from everloop.cli.reading import read_all
     from everloop.cli.snapshot_finding import find
 
     if out.exists():
         raise UsageError(f"{out} is there already; name another file")
     with session_of(context).connect(broker, var) as log:
-        found = find(log, name, as_of)
-    snapshot, matrix = build(found, _store(var), out)
+        found, parts = find(log, name, as_of), parts_of(heard.event for heard in read_all(log, (topics.ARCHIVE.name,)))
+    snapshot, matrix = build(found, reader(open_store(var), parts), out)
     if json:
         print_json({"id": snapshot.id, "content": matrix.content, "rows": matrix.rows, "file": str(out)})
     else:
         typer.echo(f"{matrix.rows} rows of snapshot {snapshot.id}, content {matrix.content}, are in {out}")
 
 
-def build(found: Found, store: ArtifactStore, out: Path) -> tuple[Snapshot, Matrix]:
-    """Make the file, whole or not at all. Raises `InvalidError`: `snapshot_changed`, and what reading raises."""
+def reader(store: ArtifactStore, parts: Parts) -> Fetch:
+    """Read files; one that is gone, since it was merged into another, is cut out of that, to the byte."""
+    from everloop.errors import InvalidError
     from everloop.events import FileRef
-    from everloop.matrix import LocalBuilder
-    from everloop.snapshots import require_same
 
     def fetch(file: FileRef) -> bytes:
-        return store.fetch(file.uri, file.sha256)
+        try:
+            return store.fetch(file.uri, file.sha256)
+        except InvalidError as error:
+            if error.reason != "missing":
+                raise
+        return parts.bytes_of(store, file.sha256)
+
+    return fetch
+
+
+def build(found: Found, fetch: Fetch, out: Path) -> tuple[Snapshot, Matrix]:
+    """Make the file, whole or not at all. Raises `InvalidError`: `snapshot_changed`, and what reading raises."""
+    from everloop.matrix import LocalBuilder
+    from everloop.snapshots import require_same
 
     part, builder = out.with_name(f".{out.name}.part"), LocalBuilder(out.parent)
     try:
@@ -103,12 +120,3 @@ def build(found: Found, store: ArtifactStore, out: Path) -> tuple[Snapshot, Matr
     finally:
         part.unlink(missing_ok=True)
     return snapshot, matrix
-
-
-def _store(var: Path | None) -> ArtifactStore:
-    import os
-
-    from everloop.artifacts import FolderStore
-    from everloop.local.paths import var_directory
-
-    return FolderStore(var_directory(os.environ, var) / "artifacts")

@@ -11,9 +11,11 @@ import pytest
 
 from everloop import topics
 from everloop.artifacts import FolderStore, path_of
+from everloop.events import FilesMerged, ManifestCommitted
 from everloop.simulation import Simulation
+from everloop_ingest.adapters.keeper import Keeper
 from tests.unit.cli.turns import Stack, a_start, a_version, refusal
-from tests.unit.ingest.builders import NOON_MS, Worker, apply_loop, beat, some_labels, some_predictions, write
+from tests.unit.ingest.builders import NOON_MS, Worker, apply_loop, beat, said, some_labels, some_predictions, write
 
 
 @pytest.fixture
@@ -62,9 +64,30 @@ def test_the_same_id_gives_the_same_bytes(stack: Stack, tmp_path: Path) -> None:
     assert (again["id"], again["rows"]) == (identity, 2)
     assert (tmp_path / "again").read_bytes() == (tmp_path / "first").read_bytes()
     assert pq.read_table(tmp_path / "again")["prediction_id"].to_pylist() == ["a", "b"]
-    said = stack.run("snapshot", "show", identity, "--var", str(tmp_path)).stdout
-    assert identity in said
-    assert "versions  1" in said
+    shown = stack.run("snapshot", "show", identity, "--var", str(tmp_path)).stdout
+    assert identity in shown
+    assert "versions  1" in shown
+
+
+def test_the_same_id_gives_the_same_bytes_after_compaction(stack: Stack, tmp_path: Path) -> None:
+    log, store = stack.broker.client(), FolderStore(tmp_path / "artifacts")
+    identity = str(trained(stack, tmp_path)["id"])
+    worker = Worker(store=store)
+    for number, at in enumerate((NOON_MS + 5, NOON_MS + 86_400_000)):
+        write(log, topics.PREDICTIONS, 0, some_predictions(f"late {number}", at=at))
+        beat(log, at, fraud=at)
+        stack.broker.groups.clear()  # who was in them is gone
+        simulation = Simulation(worker.builds())
+        simulation.broker = stack.broker
+        simulation.settle()
+    Keeper(log, store, worker.wall, worker.metrics, settle_ms=0).step()
+    merged = {part.sha256 for one in said(stack.broker, topics.ARCHIVE, FilesMerged) for part in one.replaces}
+    gone = [one for one in said(stack.broker, topics.ARCHIVE, ManifestCommitted) if one.sha256 in merged]
+    assert gone
+    for one in gone:
+        store.remove(one.uri, "archive")
+    assert exported(stack, tmp_path, identity, "--out", str(tmp_path / "after"))["id"] == identity
+    assert (tmp_path / "after").read_bytes() == (tmp_path / "first").read_bytes()
 
 
 def test_labels_of_later_are_not_known_before(stack: Stack, tmp_path: Path) -> None:
@@ -83,11 +106,11 @@ def test_a_damaged_file_gives_no_rows_and_leaves_none(stack: Stack, tmp_path: Pa
 
 
 def test_what_is_not_there_is_told(stack: Stack, tmp_path: Path) -> None:
-    def said(*words: str) -> str:
+    def told(*words: str) -> str:
         return refusal(stack.run("snapshot", *words, "--var", str(tmp_path)), 2)
 
-    assert "neither a snapshot of the log nor a model; ids are in `everloop why`; models are fraud" in said("show", "x")
-    assert "write it as 2026-01-05T12:00:00Z" in said("show", "fraud", "--as-of", "yesterday")
-    assert "is asked of a model" in said("show", "x", "--as-of", "2026-01-05T12:00:00Z")
+    assert "neither a snapshot of the log nor a model; ids are in `everloop why`; models are fraud" in told("show", "x")
+    assert "write it as 2026-01-05T12:00:00Z" in told("show", "fraud", "--as-of", "yesterday")
+    assert "is asked of a model" in told("show", "x", "--as-of", "2026-01-05T12:00:00Z")
     (tmp_path / "there").touch()
-    assert "there already" in said("export", "fraud", "--out", str(tmp_path / "there"))
+    assert "there already" in told("export", "fraud", "--out", str(tmp_path / "there"))
