@@ -654,6 +654,7 @@ class LabelFlow(Value):
 
     at: Millis
     arrived: LabelsArrived
+    stopped: Episode
     windows: int = 0
     reach: Millis = 0
     ever: float | None = None
@@ -664,7 +665,6 @@ class LabelFlow(Value):
     by_age: tuple[CoverageAt, ...] = ()
     silent: int = 0
     silent_limit: int | None = None
-    stopped: Episode = Episode.NONE
     since: Millis | None = None
 
 
