@@ -70,7 +70,7 @@ format: setup ## Format the code and apply the safe fixes
 check: lint test ## Everything that must be green before a change goes in
 
 test: setup ## Run every test but the soak: three at once on two cores, as some wait; then stacks, one after the other
-	$(PYTEST) -m "not soak" -n 3 --ignore=tests/e2e tests $(ARGS)
+	$(PYTEST) -m "not soak" -n 3 --dist worksteal --ignore=tests/e2e tests $(ARGS)
 	$(PYTEST) -m "not soak" tests/e2e $(ARGS)
 
 unit: setup ## Pure cores: no broker, no disk, no clock

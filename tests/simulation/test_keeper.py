@@ -34,6 +34,7 @@ def versions(stack: Stack) -> list[tuple[str, int, int, Mapping[str, float]]]:
     return [(one.version, one.snapshot.start, one.cut, one.metrics) for one in created]
 
 
+@pytest.mark.soak
 def test_the_loop_turns_the_same_while_files_are_merged(undisturbed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("everloop_ingest.domain.keeping.FEWEST", 3)
     stack = Stack(instead=keepers()).run()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -153,5 +153,11 @@ def beside(column: ColumnProfile, values: Floats | list[object]) -> e.ColumnWind
     reference = e.ColumnSide(counts=column.counts, mean=column.mean, deviation=column.deviation)
     return e.ColumnWindow(
         name=column.name, kind=column.kind, current=current, reference=reference, edges=column.edges,
-        categories=column.categories, groups=column_groups(column),
+        categories=column.categories, groups=groups_of(column),
     )  # fmt: skip
+
+
+@lru_cache
+def groups_of(column: ColumnProfile) -> tuple[int, ...]:
+    """The groups of a column's bins; the same for each window."""
+    return column_groups(column)
