@@ -78,6 +78,7 @@ def figure(summary: Mapping[str, object], name: str) -> float:
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.soak
 def test_a_second_replay_decides_the_same(stack: Stack, tmp_path: Path) -> None:
     file, loop, warmup = tmp_path / "market.csv", tmp_path / "loop.yaml", ("--warmup", str(WARMUP))
     write_market(file)
