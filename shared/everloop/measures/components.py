@@ -49,6 +49,11 @@ def of_categories(counts: tuple[int, ...], groups: tuple[int, ...]) -> Floats:
     return found
 
 
+def of_column(counts: tuple[int, ...], groups: tuple[int, ...], *, numeric: bool) -> Floats:
+    """The scores of a column's bins by its kind, shape (bins, components)."""
+    return of_numbers(counts) if numeric else of_categories(counts, groups)
+
+
 def moved(scores: Floats, reference: ArrayLike, current: ArrayLike) -> Floats:
     """The difference of mean scores, shape (..., scores), of counts of shape (..., bins); NaN where a side is empty."""
     return _mean(scores, current) - _mean(scores, reference)

@@ -93,7 +93,8 @@ def measured(
     column: ColumnProfile, counts: Counted, cuts: Cuts, test: Test, season: Season | None, *, name: str | None = None
 ) -> Column:
     """Each window against the reference without its own rows."""
-    shape, scores = shape_of(column, test), scores_of(column)
+    shape = shape_of(column, test)
+    scores = components.of_column(column.counts, column_groups(column), numeric=column.kind == "numeric")
     reference, current = _references(counts, cuts, season), counts.windows
     inverse = inverse_rows(reference.sum(axis=1), current.sum(axis=1))
     raw = Raw(
@@ -157,13 +158,6 @@ def shape_of(column: ColumnProfile, test: Test) -> Shape:
     """How a column is measured by this test."""
     numeric = column.kind == "numeric"
     return Shape.of(test, column_groups(column), places_of(column.edges) if numeric else None, column.deviation)
-
-
-def scores_of(column: ColumnProfile) -> Floats:
-    """The scores of a column's bins, shape (bins, components)."""
-    if column.kind == "numeric":
-        return components.of_numbers(column.counts)
-    return components.of_categories(column.counts, column_groups(column))
 
 
 def _references(counts: Counted, cuts: Cuts, season: Season | None) -> Floats:

@@ -8,28 +8,17 @@ import orjson
 import pytest
 
 from everloop import topics
-from everloop.artifacts import FolderStore, path_of
+from everloop.artifacts import path_of
 from everloop.events import FilesMerged, ManifestCommitted
-from everloop.simulation import Simulation
-from everloop_ingest.adapters.keeper import Keeper
+from tests.unit.cli.archives import archived, merged
 from tests.unit.cli.turns import Stack, refusal
-from tests.unit.ingest.builders import NOON_MS, Worker, apply_loop, beat, said, some_labels, some_predictions, write
+from tests.unit.ingest.builders import NOON_MS, said
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
     """Three predictions and two labels of `fraud`, archived in a folder."""
-    worker = Worker()
-    worker.store = FolderStore(tmp_path / "artifacts")
-    simulation = Simulation(worker.builds())
-    log = simulation.client()
-    apply_loop(log)
-    write(log, topics.PREDICTIONS, 0, some_predictions("a", "b", "c"))
-    write(log, topics.LABELS, 0, some_labels(1.0, "a", "b"))
-    simulation.settle()
-    beat(log, NOON_MS, fraud=NOON_MS)
-    simulation.settle()
-    return Stack(simulation.broker)
+    return archived(tmp_path)
 
 
 def test_a_whole_archive(stack: Stack, tmp_path: Path) -> None:
@@ -67,16 +56,7 @@ def test_what_is_there(stack: Stack) -> None:
 
 
 def test_a_file_that_is_gone_is_restored_from_the_merged_one(stack: Stack, tmp_path: Path) -> None:
-    log, store = stack.broker.client(), FolderStore(tmp_path / "artifacts")
-    worker = Worker(store=store)
-    for number, at in enumerate((NOON_MS + 5, NOON_MS + 86_400_000)):
-        write(log, topics.PREDICTIONS, 0, some_predictions(f"late {number}", at=at))
-        beat(log, at, fraud=at)
-        stack.broker.groups.clear()  # who was in them is gone
-        simulation = Simulation(worker.builds())
-        simulation.broker = stack.broker
-        simulation.settle()
-    Keeper(log, store, worker.wall, worker.metrics, settle_ms=0).step()
+    store = merged(stack, tmp_path)
     merge = said(stack.broker, topics.ARCHIVE, FilesMerged)[0]
     digest = merge.replaces[0].sha256
     (uri,) = [one.uri for one in said(stack.broker, topics.ARCHIVE, ManifestCommitted) if one.sha256 == digest]

@@ -217,10 +217,7 @@ def _shape(window: ColumnWindow, test: Test) -> Shape:
 def _components(window: ColumnWindow, inverse: float, known: Calibration) -> dict[str, float]:
     """What mean scores moved, over its deviation, by component; none where the reference had another number of them."""
     whole = (window.overall or window.reference).counts
-    if window.kind == "numeric":
-        scores = components.of_numbers(whole)
-    else:
-        scores = components.of_categories(whole, window.groups or tuple(range(len(whole))))
+    scores = components.of_column(whole, window.groups or tuple(range(len(whole))), numeric=window.kind == "numeric")
     names = [f"{window.name}/{place}" for place in range(scores.shape[1])]
     if any(name not in known.shift for name in names):
         return {}

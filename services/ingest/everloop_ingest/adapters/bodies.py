@@ -21,7 +21,7 @@ from everloop_ingest.domain.signatures import Rule, Unlike
 
 M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", reading.Columns, reading.LabelColumns)
-R = TypeVar("R", reading.Row, reading.LabelRow)
+R = TypeVar("R", reading.Row, reading.LabelRow, reading.RangeRow)
 E = TypeVar("E", PredictionsLogged, LabelsLogged)
 Body = dict[str, object]
 SHOWN_OF_A_ROW: Final = 5
@@ -102,22 +102,7 @@ def read_ranges(body: Body, stamp: Stamp) -> Judged:
     if isinstance(body.get("entity_id"), str):
         body = _listed(body)
     model, sent = _range_rows(body)
-    good: list[reading.RangeRow] = []
-    wrong: dict[int, list[Problem]] = {}
-    budget = Budget()
-    for place, row in enumerate(sent):
-        try:
-            found = reading.RangeRow.model_validate(row)
-        except ValidationError as error:
-            budget.spend(error)
-            wrong[place] = problems(error, f"rows.{place}")
-            continue
-        if reading.no_class([found.label], stamp):
-            wrong[place] = [Problem(f"rows.{place}.label", "no_class", NO_CLASS)]
-        else:
-            good.append(found)
-    if not good:
-        raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
+    good, wrong = _rows(reading.RangeRow, sent, stamp, once=None)
     bad: Body = {"model": model, "rows": [sent[place] for place in wrong]} if wrong else {}
     return Judged(_built(lambda: reading.labels_from_ranges(model, good, stamp)), len(sent), wrong, bad)
 
@@ -332,7 +317,10 @@ def _picked(body: Body, places: Sequence[int]) -> Body:
     return {name: pick(value) for name, value in body.items()}
 
 
-def _rows(shape: type[R], rows: Sequence[Body], stamp: Stamp) -> tuple[list[R], dict[int, list[Problem]]]:
+def _rows(
+    shape: type[R], rows: Sequence[Body], stamp: Stamp, *, once: str | None = "prediction_id"
+) -> tuple[list[R], dict[int, list[Problem]]]:
+    """The good rows, and what is wrong with each other one; what `once` names stands in one row alone."""
     good: list[R] = []
     wrong: dict[int, list[Problem]] = {}
     seen: set[object] = set()
@@ -347,10 +335,11 @@ def _rows(shape: type[R], rows: Sequence[Body], stamp: Stamp) -> tuple[list[R], 
         if reading.no_class([found.label], stamp):
             wrong[place] = [Problem(f"rows.{place}.label", "no_class", NO_CLASS)]
             continue
-        if row["prediction_id"] in seen:
-            wrong[place] = [Problem(f"rows.{place}.prediction_id", "duplicate", TWICE)]
+        if once is not None and row[once] in seen:
+            wrong[place] = [Problem(f"rows.{place}.{once}", "duplicate", TWICE)]
             continue
-        seen.add(row["prediction_id"])
+        if once is not None:
+            seen.add(row[once])
         good.append(found)
     if not good:
         raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
