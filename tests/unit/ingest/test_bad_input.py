@@ -223,7 +223,7 @@ def test_a_bad_item_among_good_ones(house: House, form: str, column: str, cell: 
     assert answer.status_code == 202
     statuses = [item["status"] for item in answer.json()["items"]]
     assert statuses == [202, 422, 202]
-    assert rows(house) == [names[0], names[2]]
+    assert rows(house) == sorted([names[0], names[2]])
     assert [letter.reason for letter in house.letters()] == ["shape"]
 
 
