@@ -1,7 +1,7 @@
 """The claim check: bulk bytes go to a store, an event carries URI and SHA-256, the reader verifies.
 
-`FolderStore` is the local store, content-addressed, so the same bytes are the same file and no writer can disturb
-another. `MemoryStore` is the fake for tests.
+`FolderStore` is the local store. The digest is part of each name, so the same bytes are the same file and no writer can
+disturb another. `MemoryStore` is the fake for tests.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from everloop.errors import FullError, InvalidError
 LARGEST: Final = 1 << 30
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._/-]+\.[a-z]+")
+SHOWN: Final = 16
+"""Digits of a digest in a name."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -40,8 +43,11 @@ class Artifact(BaseModel):
 class ArtifactStore(Protocol):
     """What services need of a store; object storage is another implementation."""
 
-    def put(self, data: bytes, kind: str) -> Artifact:
-        """Keep bytes. Putting the same bytes again is harmless and gives the same artifact. Raises `FullError`."""
+    def put(self, data: bytes, kind: str, name: str = "") -> Artifact:
+        """Keep bytes; `name` as in `place_of`. The same again is harmless and gives the same artifact.
+
+        Raises `FullError`.
+        """
         ...
 
     def fetch(self, uri: str, digest: str) -> bytes:
@@ -57,7 +63,7 @@ class ArtifactStore(Protocol):
 
 
 class FolderStore:
-    """Files `<root>/<kind>/<first two>/<digest>` under one folder, directories 0700, files 0400.
+    """Files `<root>/<place_of>` under one folder, directories 0700, files 0400.
 
     `readable` are further folders from which `file://` URIs of other stores are accepted.
     """
@@ -68,12 +74,11 @@ class FolderStore:
         self._roots: Final = (self._root, *(folder.resolve() for folder in readable))
         self._largest: Final = largest
 
-    def put(self, data: bytes, kind: str) -> Artifact:
+    def put(self, data: bytes, kind: str, name: str = "") -> Artifact:
         """Write atomically: another reader sees the whole file or none. Raises `FullError` when the disk is full."""
-        check_kind(kind)
         check_size(len(data), self._largest)
         digest = sha256(data).hexdigest()
-        path = self._root / kind / digest[:2] / digest
+        path = self._root / place_of(kind, digest, name)
         if not _holds(path, digest, self._largest):
             self._write(path, data)
         return Artifact(uri=f"file://{quote(str(path))}", sha256=digest, size=len(data))
@@ -121,11 +126,10 @@ class MemoryStore:
         """Start empty."""
         self.kept: Final[dict[str, bytes]] = {}
 
-    def put(self, data: bytes, kind: str) -> Artifact:
-        """Keep bytes under `memory://<kind>/<digest>`."""
-        check_kind(kind)
+    def put(self, data: bytes, kind: str, name: str = "") -> Artifact:
+        """Keep bytes under `memory://<place_of>`."""
         digest = sha256(data).hexdigest()
-        uri = f"memory://{kind}/{digest}"
+        uri = f"memory://{place_of(kind, digest, name)}"
         self.kept[uri] = data
         return Artifact(uri=uri, sha256=digest, size=len(data))
 
@@ -142,6 +146,22 @@ class MemoryStore:
         if not uri.startswith(f"memory://{kind}/"):
             raise InvalidError("bad_uri", f"{uri} is no artifact of the kind {kind}")
         self.kept.pop(uri, None)
+
+
+def place_of(kind: str, digest: str, name: str = "") -> str:
+    """Where bytes of this digest lie in a store: `<kind>/<first two of the digest>/<digest>`.
+
+    Where they have a `name` (a relative path with a suffix) it is `<kind>/<name>`, with the first `SHOWN` digits of the
+    digest before the suffix. Raises `ValueError` for what is no kind or no name.
+    """
+    check_kind(kind)
+    if not name:
+        return f"{kind}/{digest[:2]}/{digest}"
+    if not _NAME.fullmatch(name) or any(part in {"", ".", ".."} for part in name.split("/")):
+        message = f"{name!r} is no name of an artifact: letters, digits, dots, dashes, `_`, `/`, and a suffix"
+        raise ValueError(message)
+    stem, _, suffix = name.rpartition(".")
+    return f"{kind}/{stem}-{digest[:SHOWN]}.{suffix}"
 
 
 def path_of(uri: str) -> Path:

@@ -24,10 +24,10 @@ from everloop.artifacts import (
     FolderStore,
     check_bytes,
     check_digest,
-    check_kind,
     check_size,
     missing,
     path_of,
+    place_of,
 )
 from everloop.errors import FullError, InvalidError, StoreError, UsageError
 
@@ -44,7 +44,11 @@ WHOLE: Final = frozenset({"abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "
 """Stores in which an object is there whole or not at all; in any other a file is written beside and then moved."""
 PASSED_ON: Final = ("FSSPEC_", "AWS_", "AZURE_STORAGE_", "GOOGLE_", "GCS", "STORAGE_EMULATOR_HOST")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_NAME: Final = re.compile(r"([a-z][a-z0-9-]{0,31})/([0-9a-f]{2})/([0-9a-f]{64})")
+_PART: Final = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_PLACE: Final = re.compile(
+    rf"([a-z][a-z0-9-]{{0,31}})/(?:([0-9a-f]{{2}})/\2[0-9a-f]{{62}}|(?:{_PART}/)*{_PART}-[0-9a-f]{{16}}\.[a-z]+)"
+)
+"""What `place_of` gives."""
 
 
 def open_store(address: str | None, folder: Path) -> ArtifactStore:
@@ -76,7 +80,7 @@ def passed_on(address: str | None, environment: Mapping[str, str]) -> dict[str, 
 
 
 class FsspecStore:
-    """Objects `<address>/<kind>/<first two>/<digest>`, content-addressed like the files of a folder."""
+    """Objects `<address>/<place_of>`, named like the files of a folder."""
 
     def __init__(self, address: str, *, largest: int = LARGEST) -> None:
         """Name the place; nothing is asked yet. `largest`: cap in bytes for either way.
@@ -88,12 +92,11 @@ class FsspecStore:
         self._protocol: Final = urlsplit(address).scheme
         self._files: Final = _filesystem(self._protocol)
 
-    def put(self, data: bytes, kind: str) -> Artifact:
+    def put(self, data: bytes, kind: str, name: str = "") -> Artifact:
         """Write whole or not at all. Raises `FullError` where there is no space, `StoreError` where none answers."""
-        check_kind(kind)
         check_size(len(data), self._largest)
         digest = sha256(data).hexdigest()
-        uri = f"{self._root}/{kind}/{digest[:2]}/{digest}"
+        uri = f"{self._root}/{place_of(kind, digest, name)}"
         with self._speaking(uri, writing=True):
             if not self._holds(uri, digest):
                 self._write(uri, data)
@@ -139,8 +142,8 @@ class FsspecStore:
 
     def _check_uri(self, uri: str) -> str:
         """The kind of an artifact of this store. Raises `InvalidError("bad_uri")` for anything else."""
-        found = _NAME.fullmatch(uri.removeprefix(f"{self._root}/")) if uri.startswith(f"{self._root}/") else None
-        if found is None or found[2] != found[3][:2]:
+        found = _PLACE.fullmatch(uri.removeprefix(f"{self._root}/")) if uri.startswith(f"{self._root}/") else None
+        if found is None:
             raise InvalidError("bad_uri", f"{uri!r} is no artifact of the store {self._root}")
         return found[1]
 

@@ -13,6 +13,16 @@ File = ManifestCommitted | FilesMerged
 Files = tuple[File, ...]
 
 
+def name_of(model: str, kind: str, partition: int, offsets: tuple[int, int]) -> str:
+    """The name of a file in the store, by whose rows these are: the first and the last of their `offsets`.
+
+    Twenty digits, as Kafka names its segments: in order of names is in order of offsets. One folder's name has the kind
+    before the model, since a model may be called `..`.
+    """
+    first, last = offsets
+    return f"{kind}.{model}/{partition}/{first:020d}-{last:020d}.parquet"
+
+
 def source_of(file: File) -> tuple[str, int]:
     """Topic and partition of its rows; a topic has rows of one kind."""
     return file.topic, file.partition

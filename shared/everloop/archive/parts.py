@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
+from everloop.archive.keeping import name_of
 from everloop.archive.writing import written
-from everloop.artifacts import ArtifactStore, check_bytes, missing
-from everloop.events import Event, FileRef, FilesMerged
+from everloop.artifacts import Artifact, ArtifactStore, check_bytes, missing
+from everloop.events import Event, FileRef, FilesMerged, ManifestCommitted
 
 
 class Part(NamedTuple):
@@ -26,17 +27,26 @@ class Part(NamedTuple):
 
 @dataclass
 class Parts:
-    """Into which file each was merged, by digest; that one may have been merged in its turn."""
+    """Into which file each was merged, by digest; that one may have been merged in its turn. `names`: as it was put."""
 
     found: dict[str, Part] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     def hear(self, said: Event) -> None:
         """Note a merge. One that is void has the same rows all the same, as long as its file is there."""
+        if isinstance(said, ManifestCommitted | FilesMerged) and not said.uri.endswith(said.sha256):
+            self.names[said.sha256] = name_of(
+                said.model, said.kind, said.partition, (said.first_offset, said.last_offset)
+            )
         if isinstance(said, FilesMerged):
             start, file = 0, FileRef(uri=said.uri, sha256=said.sha256)
             for part in said.replaces:
                 self.found[part.sha256] = Part(file, start, part.rows)
                 start += part.rows
+
+    def restore(self, store: ArtifactStore, digest: str) -> Artifact:
+        """Put the file where it was, from the one that it was merged into. Raises as `bytes_of`."""
+        return store.put(self.bytes_of(store, digest), "archive", self.names.get(digest, ""))
 
     def bytes_of(self, store: ArtifactStore, digest: str) -> bytes:
         """Cut the file out of the one that it was merged into.

@@ -88,7 +88,7 @@ def restore(
         parts = parts_of(said for _, said in said_of(log, ends_of(log, None), None))
     store = open_store(var)
     for digest in digests:
-        typer.echo(store.put(parts.bytes_of(store, digest), "archive").uri)
+        typer.echo(parts.restore(store, digest).uri)
 
 
 def report_value(report: Report) -> dict[str, object]:

@@ -42,11 +42,11 @@ class SmallStore(MemoryStore):
         super().__init__()
         self.room, self.tries = room, 0
 
-    def put(self, data: bytes, kind: str) -> Artifact:
+    def put(self, data: bytes, kind: str, name: str = "") -> Artifact:
         self.tries += 1
         if len(self.kept) >= self.room:
             raise FullError("no space left for 5 bytes under /store; free some, nothing was written")
-        return super().put(data, kind)
+        return super().put(data, kind, name)
 
 
 class Story:

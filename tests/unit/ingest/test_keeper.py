@@ -61,9 +61,9 @@ class FragileStore(MemoryStore):
         super().__init__()
         self.fatal, self.changes = -1, 0
 
-    def put(self, data: bytes, kind: str) -> Artifact:
+    def put(self, data: bytes, kind: str, name: str = "") -> Artifact:
         self._change()
-        kept = super().put(data, kind)
+        kept = super().put(data, kind, name)
         self._change()
         return kept
 
@@ -190,14 +190,15 @@ def test_a_file_that_is_gone_is_cut_out_of_the_merged_one_to_the_byte(monkeypatc
     house = House()
     taken, rows = house.snapshot(), house.rows()
     old = {one.sha256: house.store.kept[one.uri] for one in house.manifests()}
+    uris = {one.sha256: one.uri for one in house.manifests()}
     house.wall.move(GRACE_MS / 1000)
     house.keeping.settle()
-    parts = parts_of(said(house.broker, topics.ARCHIVE, FilesMerged))
+    parts = parts_of([*house.manifests(), *said(house.broker, topics.ARCHIVE, FilesMerged)])
     gone = [digest for digest in old if digest in parts.found]
     assert len(gone) > 20
     for digest in gone:
         assert parts.bytes_of(house.store, digest) == old[digest]
-        house.store.put(old[digest], "archive")
+        assert parts.restore(house.store, digest).uri == uris[digest]
     pd.testing.assert_frame_equal(house.rows(taken), rows)
     with pytest.raises(InvalidError, match="no such artifact"):
         parts.bytes_of(house.store, "0" * 64)

@@ -385,6 +385,8 @@ def test_a_manifest_says_what_its_file_covers_and_training_can_read_it() -> None
     manifests = said(simulation.broker, topics.ARCHIVE, ManifestCommitted)
     (bootstrap,) = [m for m in manifests if m.topic == topics.PREDICTIONS.name and m.partition == 2]
     assert (bootstrap.rows, bootstrap.history_rows) == (2, 2)
+    name = f"predictions.fraud/2/{bootstrap.first_offset:020d}-{bootstrap.last_offset:020d}-{bootstrap.sha256[:16]}"
+    assert bootstrap.uri == f"memory://archive/{name}.parquet"
     starts = {coverage.start for manifest in manifests for coverage in manifest.coverage}
     assert starts == {NOON_MS, NOON_MS + 15 * MINUTE}
     refs = {

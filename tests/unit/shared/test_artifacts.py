@@ -35,6 +35,24 @@ def test_what_was_put_comes_back(store: ArtifactStore) -> None:
     assert store.put(DATA, "model") == kept
 
 
+def test_a_name_is_where_the_bytes_lie_with_their_digest_in_it(store: ArtifactStore) -> None:
+    kept, other = (store.put(data, "archive", "predictions.fraud/3/1-2.parquet") for data in (DATA, b"others"))
+    assert kept.uri.endswith(f"/archive/predictions.fraud/3/1-2-{DIGEST[:16]}.parquet")
+    assert store.fetch(kept.uri, DIGEST) == DATA
+    assert store.fetch(other.uri, other.sha256) == b"others"
+    assert store.put(DATA, "archive", "predictions.fraud/3/1-2.parquet") == kept
+    store.remove(kept.uri, "archive")
+    assert _refused(store, kept.uri) == "missing"
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.parquet", "a/./b.parquet", "/etc/x.parquet", "a//b.parquet", "a b.x", "plain"]
+)
+def test_what_is_no_name_is_refused(store: ArtifactStore, name: str) -> None:
+    with pytest.raises(ValueError, match="no name of an artifact"):
+        store.put(DATA, "archive", name)
+
+
 def test_another_digest_is_refused(store: ArtifactStore) -> None:
     kept = store.put(DATA, "model")
     assert _refused(store, kept.uri, "0" * 64) == "digest_mismatch"

@@ -71,6 +71,15 @@ def test_what_was_put_comes_back_also_in_another_process(address: str) -> None:
     assert FsspecStore(address + "/").fetch(kept.uri, DIGEST) == DATA
 
 
+def test_what_has_a_name_lies_there(address: str) -> None:
+    store = FsspecStore(address)
+    kept = store.put(DATA, "archive", "predictions.fraud/3/1-2.parquet")
+    assert kept.uri == f"{address}/archive/predictions.fraud/3/1-2-{DIGEST[:16]}.parquet"
+    assert store.fetch(kept.uri, DIGEST) == DATA
+    store.remove(kept.uri, "archive")
+    assert refused(store, kept.uri) == "missing"
+
+
 def test_other_bytes_are_refused_and_written_anew(address: str) -> None:
     store = FsspecStore(address)
     kept = store.put(DATA, "archive")

@@ -13,6 +13,7 @@ import structlog
 
 from everloop import topics
 from everloop.archive.files import schema_of
+from everloop.archive.keeping import name_of
 from everloop.artifacts import ArtifactStore
 from everloop.buckets import partition
 from everloop.errors import InvalidError, StoreError
@@ -195,7 +196,9 @@ class ArchiveFold:
         kind = "predictions" if source.topic == topics.PREDICTIONS.name else "outcomes"
         made = archiving.prediction_columns if kind == "predictions" else archiving.outcome_columns
         data = to_parquet(made(batch))
-        kept, known, watermark = self.store.put(data, "archive"), self.written.get(source), self._watermark(source)
+        name = name_of(source.model, kind, source.partition, (batch.first_offset, batch.last_offset))
+        kept = self.store.put(data, "archive", name)
+        known, watermark = self.written.get(source), self._watermark(source)
         event = ManifestCommitted.named(
             f"{source.topic}/{source.partition}/{batch.first_offset}-{batch.last_offset}/{source.model}",
             moment(watermark), source.model, kind=kind, topic=source.topic, partition=source.partition,

@@ -17,6 +17,7 @@ import structlog
 
 from everloop import topics
 from everloop.archive.files import schema_of
+from everloop.archive.keeping import name_of
 from everloop.artifacts import ArtifactStore
 from everloop.buckets import partition
 from everloop.errors import EverloopError, FatalError, InvalidError
@@ -116,12 +117,12 @@ class Keeper:
     def _merge(self, model: str, chore: Merge) -> FilesMerged:
         files, (first, *_) = chore.files, chore.files
         data = merged(self.store.fetch(file.uri, file.sha256) for file in files)
-        kept = self.store.put(data, "archive")
+        offsets = first.first_offset, files[-1].last_offset
+        kept = self.store.put(data, "archive", name_of(model, first.kind, first.partition, offsets))
         watermark = max(file.watermark for file in files)
         return FilesMerged.named(
             f"{first.id}/{len(files)}/{kept.sha256}", moment(watermark), model, kind=first.kind, replaces=chore.parts,
-            topic=first.topic, partition=first.partition, first_offset=first.first_offset,
-            last_offset=files[-1].last_offset,
+            topic=first.topic, partition=first.partition, first_offset=offsets[0], last_offset=offsets[1],
             uri=kept.uri, sha256=kept.sha256, size=kept.size, rows=sum(file.rows for file in files),
             history_rows=sum(file.history_rows for file in files), coverage=coverage_of(files), watermark=watermark,
             columns=schema_of(data),
