@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pytest
 
@@ -21,12 +22,16 @@ FOLDERS = {"drift-windows": 2, "ingest-worker": 2}
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """As `everloop up --ports auto --replicas trainer=2 …`; stopped at the end."""
-    var = Var(tmp_path_factory.mktemp("stack"))
+    """One for all tests."""
     soak = any(item.get_closest_marker("soak") for item in request.session.items)
-    options = Options(
-        var.root, sys.executable, replicas=JUDGES | (FOLDERS if soak else {}), without=frozenset({"drift-reports"})
-    )
+    with started(Var(tmp_path_factory.mktemp("stack")), JUDGES | (FOLDERS if soak else {})) as found:
+        yield found
+
+
+@contextmanager
+def started(var: Var, replicas: Mapping[str, int]) -> Iterator[Stack]:
+    """As `everloop up --ports auto --replicas trainer=2 …`; stopped at the end."""
+    options = Options(var.root, sys.executable, replicas=replicas, without=frozenset({"drift-reports"}))
     plan = make_plan(var, Wish(options, cache_directory(os.environ), ports={}, auto=True), lambda *_: None)
     found = start(var, plan, limit_seconds=180, show=lambda _: None)
     try:

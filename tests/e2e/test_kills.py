@@ -1,7 +1,8 @@
 """`kill -9` on the real stack, in the middle of a turn: the loop ends in the same decisions, once each, books balanced.
 
 Each run is a model of its own on one stack, in which each service that decides has two replicas, in the soak also each
-that folds. What a run is compared with is a run that nobody disturbed.
+that folds. What a run is compared with are the decisions of one that nobody disturbed: they are kept in `DECISIONS`,
+since such a run takes minutes, and the soak sees that they are so. To write them anew: `python -m tests.e2e.test_kills`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from everloop.demo.books import recount, unbalanced
+from everloop.local.paths import Var
 from everloop.local.state import Stack
+from tests.e2e.conftest import JUDGES, started
 from tests.e2e.cycle import JOURNALS, Cycle, await_champion_shown, decisions, driver, journal
 from tests.e2e.faults import Insistent, Plan, Processes
 
@@ -24,6 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
+DECISIONS = Path(__file__).with_name("decisions.txt")
 FIRST, SECOND = 1, 2
 """The n-th event of its type: the second is of the turn that a drift opened."""
 Faults = Callable[[Processes, str], Plan]
@@ -99,10 +105,9 @@ def zombies(processes: Processes, model: str) -> Plan:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(stack: Stack) -> list[str]:
+def undisturbed() -> list[str]:
     """The decisions of a run that nobody disturbed."""
-    with Processes(stack) as processes:
-        said = run(stack, processes, "kills.r0", nobody)
+    said = DECISIONS.read_text("utf-8").splitlines()
     assert any(line.startswith("VersionPromoted") and "version=2" in line for line in said), "the turn is not whole"
     return said
 
@@ -110,6 +115,13 @@ def undisturbed(stack: Stack) -> list[str]:
 def test_killed_judges_and_windows_decide_the_same(stack: Stack, processes: Processes, undisturbed: list[str]) -> None:
     assert run(stack, processes, "kills.r1", judges_and_windows) == undisturbed
     assert len(processes.hurt) == 5
+
+
+@pytest.mark.soak
+def test_what_is_kept_is_what_an_undisturbed_run_decides(
+    stack: Stack, processes: Processes, undisturbed: list[str]
+) -> None:
+    assert run(stack, processes, "kills.r0", nobody) == undisturbed
 
 
 @pytest.mark.soak
@@ -122,3 +134,13 @@ def test_whoever_is_hurt_the_loop_decides_the_same(
     stack: Stack, processes: Processes, undisturbed: list[str], model: str, faults: Faults
 ) -> None:
     assert run(stack, processes, model, faults) == undisturbed
+
+
+def write() -> None:
+    """Keep what a run decides on a stack of its own."""
+    with TemporaryDirectory() as folder, started(Var(Path(folder)), JUDGES) as stack, Processes(stack) as processes:
+        DECISIONS.write_text("\n".join(run(stack, processes, "kills.r0", nobody)) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    write()
