@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -29,9 +29,9 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @contextmanager
-def started(var: Var, replicas: Mapping[str, int]) -> Iterator[Stack]:
+def started(var: Var, replicas: Mapping[str, int], without: Collection[str] = ("drift-reports",)) -> Iterator[Stack]:
     """As `everloop up --ports auto --replicas trainer=2 …`; stopped at the end."""
-    options = Options(var.root, sys.executable, replicas=replicas, without=frozenset({"drift-reports"}))
+    options = Options(var.root, sys.executable, replicas=replicas, without=frozenset(without))
     plan = make_plan(var, Wish(options, cache_directory(os.environ), ports={}, auto=True), lambda *_: None)
     found = start(var, plan, limit_seconds=180, show=lambda _: None)
     try:

@@ -2,7 +2,7 @@
 
 Each run is a model of its own on one stack, in which each service that decides has two replicas, in the soak also each
 that folds. What a run is compared with are the decisions of one that nobody disturbed: they are kept in `DECISIONS`,
-since such a run takes minutes, and the soak sees that they are so. To write them anew: `python -m tests.e2e.test_kills`.
+since such a run takes minutes, and the soak sees that they are so. `python -m tests.e2e.test_kills` writes them anew.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from everloop.cli.archive import open_store
 from everloop.cli.context import FailedError, VarOption, guarded, session_of
 from everloop.errors import UsageError
 
@@ -51,7 +52,8 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter per option
     place = Var(var_directory(os.environ, var))
     stack = running(place)
     course = _course(file, loop, warmup, session_of(context), stack.broker)
-    target = Target(stack.broker, stack.urls, [process.name for process in stack.processes], stack.tokens)
+    names = [process.name for process in stack.processes]
+    target = Target(stack.broker, stack.urls, names, open_store(place.root), stack.tokens)
     summary, said = Replay(course, place.root / FOLDER, Console(), pace).run(target)
     _say(summary, place.root / FOLDER)
     _compare(expected, said, against)

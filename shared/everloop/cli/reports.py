@@ -13,6 +13,7 @@ from everloop.cli.windows import ModelArgument
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from everloop.artifacts import ArtifactStore
     from everloop.events import Event, ReportWritten
 
 COLUMNS = ("start", "version", "episode", "rows", "auc", "energy_p", "state")
@@ -37,6 +38,7 @@ def reports(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Show the full reports of judged windows: how far the inputs moved as a whole, and the page with all columns."""
     from everloop import topics
+    from everloop.cli.archive import open_store
     from everloop.cli.output import print_json, print_table
     from everloop.cli.reading import applied_loops, read_all, require_model
     from everloop.events import ReportWritten
@@ -49,7 +51,7 @@ def reports(  # noqa: PLR0913, PLR0917 - one parameter per option
         written = [one for one in events if isinstance(one, ReportWritten)]
         if not written:
             raise FailedError(f"{model} has no report yet: `everloop reports {model}` says what is under way")
-        for path in copy(written[-1], save):
+        for path in copy(written[-1], open_store(var), save):
             typer.echo(str(path))
         return
     rows = report_rows(events)
@@ -106,15 +108,14 @@ def _cells(row: Mapping[str, object]) -> list[object]:
     return [row[name] for name in COLUMNS]
 
 
-def copy(written: ReportWritten, folder: Path) -> list[Path]:
+def copy(written: ReportWritten, store: ArtifactStore, folder: Path) -> list[Path]:
     """Copy both files, their digests verified, under names that a browser and a person understand."""
-    from everloop.artifacts import FolderStore, path_of, write_atomically
+    from everloop.artifacts import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for kept, ending in ((written.html, "html"), (written.data, "json")):
-        source = path_of(kept.uri)
-        data = FolderStore(source.parents[2]).fetch(kept.uri, kept.sha256)
+        data = store.fetch(kept.uri, kept.sha256)
         paths.append(folder / f"{written.model}-{written.version}-{written.start}.{ending}")
         paths[-1].unlink(missing_ok=True)
         write_atomically(paths[-1], data)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import orjson
 
-from everloop.artifacts import FolderStore, path_of
+from everloop.artifacts import ArtifactStore, FolderStore
 from everloop.errors import FatalError
 from everloop.events import FileRef
 from everloop.models.archive import LARGEST
@@ -27,15 +28,18 @@ _THREADS: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM
 Columns = Mapping[str, Sequence[float | str | None]]
 
 
-def frozen_scores(artifact: FileRef, columns: Columns) -> list[float]:
-    """One score per row. Raises `FatalError` where the child gives none."""
-    command = [sys.executable, "-P", "-m", __name__, str(path_of(artifact.uri)), artifact.sha256]
+def frozen_scores(artifact: FileRef, store: ArtifactStore, columns: Columns) -> list[float]:
+    """One score per row. Raises `FatalError` where the child gives none, and what reading the artifact raises."""
     environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     try:
-        done = subprocess.run(
-            command, input=orjson.dumps(dict(columns)), capture_output=True, timeout=TIMEOUT_S, check=True,
-            env={**environment, **_THREADS},
-        )  # fmt: skip
+        with tempfile.NamedTemporaryFile() as model:
+            model.write(store.fetch(artifact.uri, artifact.sha256))
+            model.flush()
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", __name__, model.name, artifact.sha256],
+                input=orjson.dumps(dict(columns)), capture_output=True, timeout=TIMEOUT_S, check=True,
+                env={**environment, **_THREADS},
+            )  # fmt: skip
         return [float(score) for score in orjson.loads(done.stdout)]
     except (subprocess.SubprocessError, orjson.JSONDecodeError) as error:
         raise FatalError(f"the first champion could not score the rows: {type(error).__name__}") from error

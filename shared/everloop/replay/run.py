@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 from rich.console import Console
 
-from everloop.artifacts import write_atomically
+from everloop.artifacts import ArtifactStore, write_atomically
 from everloop.demo.books import recount, unbalanced
 from everloop.errors import FatalError
 from everloop.replay.connecting import connected
@@ -30,11 +30,12 @@ DECISIONS, SUMMARY = "decisions.jsonl", "summary.json"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The stack: its broker, its services by name, the processes whose groups are waited for, its clear tokens."""
+    """The stack: its broker, its services by name, the processes whose groups are waited for, its store and tokens."""
 
     broker: str
     urls: Mapping[str, str]
     processes: Iterable[str]
+    store: ArtifactStore
     tokens: Path | None = None
 
 
@@ -55,7 +56,7 @@ class Replay:
         with connected(*reached, served.hear, served.see, tokens=target.tokens) as client:
             wait_for_jobs(client, loop.train.timeout)
             self._play(client, served)
-            summary = self._summary(client, served)
+            summary = self._summary(client, served, target.store)
         said = written(decisions(served.events))
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / DECISIONS, said)
@@ -72,7 +73,7 @@ class Replay:
             else:
                 play.at_pace(self.speed)
 
-    def _summary(self, client: Client, served: Served) -> Summary:
+    def _summary(self, client: Client, served: Served, store: ArtifactStore) -> Summary:
         stream, wrong = self.course.stream, unbalanced(recount(client.log))
         for one in wrong:
             place = f"{one.place.topic}[{one.place.partition}]"
@@ -80,16 +81,17 @@ class Replay:
         truth = dict(zip(stream.ids, stream.labels, strict=True))
         return Summary(
             model=served.model, rows=len(served.scores), auc=_shown(served.prequential(truth)),
-            auc_frozen=_shown(self._frozen(served)) if served.binary else None, books_balanced=not wrong,
+            auc_frozen=_shown(self._frozen(served, store)) if served.binary else None, books_balanced=not wrong,
             **asdict(count_turns(served.events)),
         )  # fmt: skip
 
-    def _frozen(self, served: Served) -> float | None:
+    def _frozen(self, served: Served, store: ArtifactStore) -> float | None:
         """The same rows in the words of the first champion: what a loop that never turns would have served."""
         first, stream = served.first_version(), self.course.stream
         if first is None:
             raise FatalError(f"{served.model}: its first champion is not on the log")
-        scores = zip(stream.ids, frozen_scores(first.artifact, stream.features), stream.labels, strict=True)
+        said = frozen_scores(first.artifact, store, stream.features)
+        scores = zip(stream.ids, said, stream.labels, strict=True)
         return quality((score, label) for name, score, label in scores if name in served.scores)
 
 

@@ -50,7 +50,7 @@ def test_reports_as_a_table(tmp_path: Path) -> None:
 
 def test_the_newest_is_copied_under_a_name_to_open(tmp_path: Path) -> None:
     stack = a_stack_with_reports(tmp_path)
-    words = ("reports", "fraud", "--save", str(tmp_path / "out"))
+    words = ("reports", "fraud", "--save", str(tmp_path / "out"), "--var", str(tmp_path))
     assert stack.run(*words).exit_code == 0
     said = stack.run(*words)  # over the first copies
     page, data = map(Path, said.stdout.split())
