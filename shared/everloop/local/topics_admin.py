@@ -11,6 +11,8 @@ from everloop.local.broker import wait_until_ready
 
 TOPIC_ALREADY_EXISTS = 36
 TIMEOUT_MS = 15_000
+NEEDED = frozenset({"compression.type", "message.timestamp.type"})
+"""Settings without which readers would not work."""
 
 
 class Wanted(Protocol):
@@ -39,7 +41,8 @@ def registry() -> tuple[Wanted, ...]:
 def create(broker: str, wanted: Iterable[Wanted] | None = None) -> list[str]:
     """Create what is missing, wait until it has leaders, and return the names that are new.
 
-    Raises `UsageError` where a topic exists with another number of partitions, `FatalError` where the broker refuses.
+    Those that are there get what is `NEEDED`. Raises `UsageError` where a topic exists with another number of
+    partitions, `FatalError` where the broker refuses.
     """
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
@@ -53,6 +56,7 @@ def create(broker: str, wanted: Iterable[Wanted] | None = None) -> list[str]:
         existing = {str(topic["name"]): len(topic["partitions"]) for topic in client.describe_topics()}
         missing = [topic for topic in rows if topic.name not in existing]
         refuse_other_partitions(rows, existing)
+        set_needed(client, [topic for topic in rows if topic.name in existing])
         return create_missing(client, missing)
     except (KafkaError, OSError) as error:
         raise FatalError(f"Kafka at {broker} did not create the topics ({type(error).__name__})") from error
@@ -69,6 +73,19 @@ def refuse_other_partitions(wanted: Iterable[Wanted], existing: Mapping[str, int
                 "never changes (journals are placed by it): use another broker, or remove the topic with its data"
             )
             raise UsageError(message)
+
+
+def set_needed(client: Any, existing: Iterable[Wanted]) -> None:  # noqa: ANN401 - kafka-python has no types
+    """Bring topics of an earlier release to what readers rely on; how long records are kept is their owner's choice."""
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    wanted = [
+        ConfigResource(ConfigResourceType.TOPIC, topic.name, {name: topic.config[name] for name in NEEDED})
+        for topic in existing
+        if topic.config.keys() >= NEEDED
+    ]
+    if wanted:
+        client.alter_configs(wanted)
 
 
 def create_missing(client: Any, missing: list[Wanted]) -> list[str]:  # noqa: ANN401 - kafka-python has no types

@@ -123,7 +123,8 @@ class KafkaLog:
         settings = {"max_partition_fetch_bytes": MAX_REQUEST, **self.common, **more}
         return KafkaConsumer(
             client_id=self.client_id, group_id=group, enable_auto_commit=False,
-            auto_offset_reset="earliest", partition_assignment_strategy=[RangePartitionAssignor],
+            auto_offset_reset="earliest", isolation_level="read_committed",
+            partition_assignment_strategy=[RangePartitionAssignor],
             session_timeout_ms=SESSION_MS, heartbeat_interval_ms=HEARTBEAT_MS, max_poll_records=MAX_POLL_RECORDS,
             allow_auto_create_topics=False, **settings,
         )  # fmt: skip

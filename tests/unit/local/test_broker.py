@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from everloop.errors import FatalError, UsageError
 from everloop.local.testing import LocalBroker, local_broker
@@ -61,6 +62,23 @@ def test_topics_are_created_once(broker: LocalBroker) -> None:
     names = [topic.name for topic in registry()]
     assert create(broker.address) == names
     assert create(broker.address) == []
+
+
+def test_a_topic_of_an_earlier_release_gets_what_readers_need_and_keeps_the_rest(broker: LocalBroker) -> None:
+    needed = {"compression.type": "uncompressed", "message.timestamp.type": "LogAppendTime"}
+    create(broker.address, [Row("older", 1, {"retention.ms": "1000"})])
+    assert create(broker.address, [Row("older", 1, {**needed, "retention.ms": "2000"})]) == []
+    assert settings(broker.address, "older") == {**needed, "retention.ms": "1000"}
+
+
+def settings(address: str, topic: str) -> dict[str, str]:
+    """What is set for a topic itself."""
+    client = KafkaAdminClient(bootstrap_servers=address)
+    try:
+        (found,) = client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])["topic"].values()
+    finally:
+        client.close()
+    return {name: one["value"] for name, one in found.items() if one["config_source"] == "DYNAMIC_TOPIC_CONFIG"}
 
 
 def test_another_number_of_partitions_is_refused(broker: LocalBroker) -> None:
