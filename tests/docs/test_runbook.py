@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -72,9 +73,10 @@ def literal(node: ast.expr | None) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def all_raised() -> set[str]:
-    """Every alert name in the product."""
-    return {name for path in product() for name in raised(path)}
+@cache
+def all_raised() -> frozenset[str]:
+    """Every alert name in the product. Each test asks, and reading all modules takes seconds."""
+    return frozenset(name for path in product() for name in raised(path))
 
 
 def lines(section: int) -> dict[str, tuple[str, str, str]]:

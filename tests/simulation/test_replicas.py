@@ -9,7 +9,7 @@ from tests.simulation.books import lost, unbalanced, unread
 from tests.simulation.faults import Chaos
 from tests.simulation.stack import JOURNALS, Stack
 
-SEEDS = 20
+SEEDS = 10
 SOAK = 1_000
 
 
