@@ -79,19 +79,26 @@ class Feedback:
     def stretches(self, start: int | None = None) -> tuple[Stretch, ...]:
         """The window that begins at `start`, else the last one; and all windows like the last one, if more than it.
 
-        Alike are windows with the same arms and versions, wherever they stand. Where windows overlap,
+        Alike are windows in which the same arms and versions were served, wherever they stand. Where windows overlap,
         only those are added up that do not.
         """
-        if not self.windows:
-            return ()
         order = sorted(self.windows, key=lambda bounds: (bounds[1], bounds[0]))
-        shown = [bounds for bounds in order if start is None or bounds[0] == start][-1:]
-        together = _apart([bounds for bounds in order if self._arms(bounds) == self._arms(order[-1])])
+        served = [bounds for bounds in order if self._served(bounds)]
+        if not served:
+            return ()
+        shown = [bounds for bounds in served if start is None or bounds[0] == start][-1:]
+        together = _apart([bounds for bounds in order if self._is_like(bounds, served[-1])])
         both = (*(self._stretch([bounds]) for bounds in shown), self._stretch(together))
         return both if len(together) > 1 else both[: len(shown)]
 
-    def _arms(self, bounds: tuple[int, int]) -> frozenset[tuple[str, str]]:
-        return frozenset((of.arm, of.version) for of in self.windows[bounds])
+    def _served(self, bounds: tuple[int, int]) -> frozenset[tuple[str, str]]:
+        """Arms and versions with rows of this window; of others it may be said what came too late."""
+        found = self.windows[bounds].items()
+        return frozenset((of.arm, of.version) for of, one in found if one.predicted or one.brought.rows)
+
+    def _is_like(self, bounds: tuple[int, int], last: tuple[int, int]) -> bool:
+        served, wanted = self._served(bounds), self._served(last)
+        return served == wanted or (not served and {(of.arm, of.version) for of in self.windows[bounds]} <= wanted)
 
     def _stretch(self, windows: Sequence[tuple[int, int]]) -> Stretch:
         found: dict[Of, Counted] = {}
