@@ -1,12 +1,13 @@
 """What a prediction may bring beside its label, by name: a click, a conversion, revenue."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from everloop.durations import RuleError
-from everloop.events import FEEDBACK_NAME, LARGEST_FEEDBACK, FeedbackName
+from everloop.events import FEEDBACK_NAME, LARGEST_FEEDBACK
 from everloop.loop.types import Number, Part
 
 MOST_NAMES: Final = 16
@@ -35,9 +36,17 @@ class Feedback(Part):
 
 
 Feedbacks = Annotated[
-    Mapping[FeedbackName, Feedback],
+    Mapping[str, Feedback],
     Field(min_length=1, max_length=MOST_NAMES, json_schema_extra={"propertyNames": {"pattern": FEEDBACK_NAME}}),
 ]
+
+
+def check_names(declared: Mapping[str, Feedback] | None) -> None:
+    """Raises `RuleError` for a name that no event can carry."""
+    for name in declared or ():
+        if not re.fullmatch(FEEDBACK_NAME, name):
+            fix = "write a letter, then up to 63 letters, digits, dashes and underscores"
+            raise RuleError(rule="is no name of feedback", fix=fix, at=(name, "[key]"))
 
 
 def wrong_with(declared: Mapping[str, Feedback], name: str, value: float) -> Wrong | None:

@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError, Valid
 from everloop.durations import RuleError
 from everloop.errors import InvalidError
 from everloop.loop.deciding import Gate, Keep, Owner, Rollout
-from everloop.loop.feedback import Feedbacks
+from everloop.loop.feedback import Feedbacks, check_names
 from everloop.loop.metrics import METRICS, Metric, Task, primary
 from everloop.loop.training import Train
 from everloop.loop.types import FROM_FILE, Name, Part, standard
@@ -77,6 +77,12 @@ class Loop(Part):
                     at=("segments", "columns", place),
                 )  # fmt: skip
         return windows
+
+    @field_validator("feedback")
+    @classmethod
+    def _named_well(cls, feedback: Feedbacks | None) -> Feedbacks | None:
+        check_names(feedback)
+        return feedback
 
     @field_validator("train")
     @classmethod
