@@ -71,7 +71,11 @@ def a_house(most_waiting: int = 5) -> Iterator[House]:
     publisher = Publisher(LogWriter(MemoryClient(broker, hook)), metrics, Limits(gather_s=0, most_waiting=most_waiting))
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
     declared = {"click": Feedback(), "revenue": Feedback(least=0, most=1000)}
-    known = {"is_binary": lambda model: model == "fraud", "feedback": lambda _: declared}
-    add_routes(app, Door(publisher, lambda: {"fraud", "price"}, wall, metrics, **known))
+
+    def is_binary(model: str) -> bool:
+        return model == "fraud"
+
+    models = {"fraud", "price"}
+    add_routes(app, Door(publisher, lambda: models, wall, metrics, is_binary, feedback=lambda _: declared))
     with TestClient(app) as client:
         yield House(client, broker, metrics, wall, fails)

@@ -48,7 +48,7 @@ LONGEST_KEY: Final = 200
 RETRY_AFTER_S: Final = "1"
 JSON_HEADERS: Final[Headers] = (("content-type", JSON.encode()),)
 Kind = Literal["predictions", "labels", "feedback"]
-KINDS: Final[Mapping[object, Kind]] = {
+KINDS: Final[Mapping[str, Kind]] = {
     PredictionsLogged.TYPE: "predictions", LabelsLogged.TYPE: "labels", FeedbackLogged.TYPE: "feedback"
 }  # fmt: skip
 """Of which kind the rows of an event are, by its type."""
@@ -426,4 +426,5 @@ def _plain(problem: Problem) -> Mapping[str, str]:
 
 def _kind_of(item: cloud.Item) -> Kind:
     """Of which kind the rows of an event would be; `predictions` for what is of no type of ours."""
-    return KINDS.get(item.attributes.get("type"), "predictions")
+    told = item.attributes.get("type")
+    return KINDS.get(told, "predictions") if isinstance(told, str) else "predictions"
