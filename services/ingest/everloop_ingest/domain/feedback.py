@@ -103,8 +103,9 @@ class Feedback:
                 yield Found(name, rows, value, at)
 
     def room(self, most: int) -> int:
-        """So many rows can come before something may be forgotten."""
-        return min(most * TOLD_PER_PREDICTION - len(self.told), most) - len(self.waiting)
+        """So many rows can come before something may be forgotten; a prediction may meet a value of each name."""
+        names = max((len(known) for known in self.names.values()), default=1)
+        return min((most * TOLD_PER_PREDICTION - len(self.told)) // names, most - len(self.waiting))
 
     def forget(self, oldest_minute: int) -> int:
         """Drop what came before this minute; how many values never met a prediction."""
