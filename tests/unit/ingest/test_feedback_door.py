@@ -10,11 +10,25 @@ import pytest
 from everloop import topics
 from everloop.cli.resending import Letter, path_of
 from everloop.codec import JSON as JSON_TYPE
+from everloop.codec import encode
 from everloop.events import DeadLettered, FeedbackLogged, FeedbackRouted, LabelsLogged
-from everloop.runtime.log import Message, Place
+from everloop.metrics import Metrics
+from everloop.runtime.log import Message, Place, Record
+from everloop.runtime.memory import MemoryLog
 from everloop.simulation import Simulation
 from everloop_ingest.adapters.cloud import BATCH, STRUCTURED
-from tests.unit.ingest.builders import NOON_MS, Worker, apply_loop, said, some_feedback, write
+from everloop_ingest.adapters.routes import RouteFold
+from tests.unit.ingest.builders import (
+    NOON,
+    NOON_MS,
+    FakeWall,
+    Worker,
+    a_loop,
+    apply_loop,
+    said,
+    some_feedback,
+    write,
+)
 from tests.unit.ingest.houses import House, a_house
 
 ONE: dict[str, object] = {"prediction_id": "a", "name": "revenue", "value": 12.9, "said_at": NOON_MS}
@@ -169,6 +183,17 @@ def test_what_is_not_declared_is_a_dead_letter_and_costs_no_good_value() -> None
     letters = said(simulation.broker, topics.DLQ, DeadLettered)
     assert sorted((one.topic, one.reason) for one in letters) == [("everloop.labels.v1", "unknown_feedback")] * 3
     assert "5.0" not in "".join(one.error for one in letters)
+
+
+@pytest.mark.parametrize(("source", "kept"), [("ingest", 1), ("shop", 0)])
+def test_what_the_door_has_accepted_is_not_refused_because_loops_were_not_read_yet(source: str, kept: int) -> None:
+    route, heard = RouteFold(FakeWall(), Metrics()), Place(topics.LOOPS.name, 0)
+    route.restore(MemoryLog({t.name: t.partitions for t in topics.TOPICS.values()}).client(), {})
+    route.refresh = lambda: route.learn(Record(heard, 0, b"fraud", b"", ()), a_loop())
+    value, headers = encode(some_feedback(5.0, "a"), source=source, recorded=NOON)
+    route.take(Record(Place(topics.LABELS.name, 0), 0, None, value, headers))
+    said = [one.place.topic for one in route.flush()]
+    assert (said.count(topics.KEYS.name), said.count(topics.DLQ.name)) == (kept, 1 - kept)
 
 
 @pytest.mark.parametrize(

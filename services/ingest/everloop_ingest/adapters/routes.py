@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -26,7 +26,16 @@ from everloop.metrics import Metrics
 from everloop.names import PROBE
 from everloop.rows import Rows, read_record
 from everloop.runtime.log import Log, Message, Place, Record
-from everloop_ingest.adapters.records import Envelope, Wall, columns_message, dead_letter, message, moment, name_of
+from everloop_ingest.adapters.records import (
+    SOURCE,
+    Envelope,
+    Wall,
+    columns_message,
+    dead_letter,
+    message,
+    moment,
+    name_of,
+)
 from everloop_ingest.domain.archiving import newest
 from everloop_ingest.domain.routing import Routed, route, route_feedback
 
@@ -47,6 +56,7 @@ class RouteFold:
         self.metrics = metrics
         self.partitions = topics.KEYS.partitions
         self.declared: dict[str, Mapping[str, Feedback]] = {}
+        self.refresh: Callable[[], object] = lambda: None
         self.said: list[Message] = []
         self.beats: dict[Place, tuple[str, dict[str, int]]] = {}
         self.ledger = Ledger(self.name, wall, replica)
@@ -108,9 +118,14 @@ class RouteFold:
                 pass
 
     def _take_feedback(self, record: Record, event: FeedbackLogged) -> None:
-        """Route what the loop file has declared; for the sake of the other rows the record is a dead letter as well."""
-        declared = self.declared.get(event.model, {})
-        wrong = [wrong_with(declared, name, value) for name, value in zip(event.name, event.value, strict=True)]
+        """Route what the loop file has declared; for the sake of the other rows the record is a dead letter as well.
+
+        What the front door has accepted was declared then: `loops` are read to their end before it is refused here.
+        """
+        wrong = self._wrong(event)
+        if any(wrong) and dict(record.headers).get("ce_source") == _BY_DOOR:
+            self.refresh()
+            wrong = self._wrong(event)
         good = np.array([row for row, rule in enumerate(wrong) if rule is None], np.int64)
         self.metrics.inc("everloop_rows_total", len(wrong), group=self.name, topic=record.place.topic)
         self.ledger.enter(record, counted=len(good), quarantined=len(wrong) - len(good))
@@ -119,6 +134,11 @@ class RouteFold:
         if broken := [rule for rule in wrong if rule is not None]:
             error = f"{len(broken)} of {len(wrong)} values: {_MEANINGS[broken[0]]}"
             self._refuse(record, InvalidError(broken[0], error))
+
+    def _wrong(self, event: FeedbackLogged) -> list[Wrong | None]:
+        """Which rule each row breaks."""
+        declared = self.declared.get(event.model, {})
+        return [wrong_with(declared, name, value) for name, value in zip(event.name, event.value, strict=True)]
 
     def _keys(self, number: int, keys: Routed) -> Message:
         place = Place(topics.KEYS.name, number)
@@ -133,6 +153,7 @@ class RouteFold:
         return [message(topics.KEYS, number, event, self.wall()) for number in range(self.partitions)]
 
 
+_BY_DOOR: Final = f"/everloop/{SOURCE}".encode()
 _MEANINGS: Final[Mapping[Wrong, str]] = {
     "unknown_feedback": "the loop file declares no feedback of this name: add it to `feedback`, and apply it",
     "out_of_bounds": "the value is outside of `least` and `most` of its name in the loop file",
