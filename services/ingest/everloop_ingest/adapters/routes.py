@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -68,9 +69,14 @@ class RouteFold:
         self.said, self.beats = [], {}
 
     def learn(self, record: Record, event: Event | None) -> None:
-        """Note which feedback a model has declared; a tombstone takes the model away."""
+        """Note which feedback a model has declared; a tombstone takes the model away.
+
+        A loop file that this release cannot read declares none: rows and labels go on.
+        """
         if isinstance(event, LoopApplied):
-            self.declared[event.model] = Loop.from_payload(event.loop).feedback or {}
+            self.declared[event.model] = {}
+            with suppress(InvalidError):
+                self.declared[event.model] = Loop.from_payload(event.loop).feedback or {}
         elif event is None and record.key:
             self.declared.pop(record.key.decode(errors="replace"), None)
 
