@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from everloop import keys
 from everloop.errors import InvalidError
-from everloop.events import ENVELOPE, TYPES, Event, LabelsLogged, PredictionsLogged, named_id
+from everloop.events import ENVELOPE, TYPES, Event, FeedbackLogged, LabelsLogged, PredictionsLogged, named_id
 from everloop.logs import strip
 
 E = TypeVar("E", bound=Event)
@@ -28,7 +28,7 @@ ARROW = b"application/vnd.apache.arrow.stream"
 """Rows in Arrow's form, which `everloop.rows` reads; here they are no JSON."""
 SPEC = b"1.0"
 LONGEST_KEY = 64
-_OF_PRODUCERS = frozenset({PredictionsLogged, LabelsLogged})
+_OF_PRODUCERS = frozenset({PredictionsLogged, LabelsLogged, FeedbackLogged})
 SEQUENCE_DIGITS = 12
 """`sequence` is zero-padded so that its text sorts as its number (CloudEvents sequence extension)."""
 

@@ -22,6 +22,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     JsonValue,
     Strict,
+    StringConstraints,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -38,6 +39,9 @@ MOST_ROWS: Final = 100_000
 """Rows of one prediction record, in whatever form: what a lane can count well within a second."""
 MOST_FEATURES: Final = 2_000
 """Features of one prediction record, as at the front door."""
+LARGEST_FEEDBACK: Final = 1e12
+"""Of a value of feedback, on either side of zero: its millionths fit into 60 bits, so that sums of them are exact."""
+FEEDBACK_NAME: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 LATEST_MS: Final = 253_402_300_799_999
 """The end of the year 9999: beyond it no `datetime` can say what time it is."""
 
@@ -54,6 +58,8 @@ class _Unread:
 
 Number = Annotated[float, Strict()]
 """A JSON number: no truth value, no text that spells one."""
+FeedbackName = Annotated[str, StringConstraints(pattern=FEEDBACK_NAME)]
+FeedbackValue = Annotated[float, Strict(), Field(ge=-LARGEST_FEEDBACK, le=LARGEST_FEEDBACK)]
 Raw = Annotated[JsonValue, _Unread()]
 
 
@@ -96,7 +102,7 @@ class Event(Value):
         return cls.model_validate({**known, **turn, **fields})
 
     @classmethod
-    def named(cls, name: str, now: datetime, model: str, **fields: object) -> Self:
+    def named(cls, name: str, /, now: datetime, model: str, **fields: object) -> Self:
         """Build an event that nothing on the log has caused: its id is computed from `name`."""
         return cls.model_validate({"id": named_id(cls.__name__, name), "time": now, "model": model, **fields})
 
@@ -214,6 +220,26 @@ class LabelsLogged(Event):
     end: tuple[Millis, ...] | None = None
 
 
+class FeedbackLogged(Event):
+    """What predictions have brought beside their labels, by prediction id: numbers under names that the loop file has.
+
+    Columns of equal length. Of one prediction and name the last `said_at` wins.
+    """
+
+    TYPE = "io.everloop.feedback.logged.v1"
+    HIDDEN = True
+    prediction_id: Annotated[tuple[str, ...], Field(max_length=MOST_ROWS)]
+    name: tuple[FeedbackName, ...]
+    value: tuple[FeedbackValue, ...]
+    said_at: tuple[Millis, ...]
+
+    @model_validator(mode="after")
+    def _equal_lengths(self) -> Self:
+        if {len(self.name), len(self.value), len(self.said_at)} != {len(self.prediction_id)}:
+            raise PydanticCustomError("unequal_columns", "all columns have as many rows as prediction_id")
+        return self
+
+
 class HeartbeatSent(Event):
     """Ingest says what time it is, into every partition: `*`, and each model that has a clock of its own."""
 
@@ -258,6 +284,17 @@ class KeysRouted(Event):
     end: tuple[Millis, ...] | None = None
 
 
+class FeedbackRouted(Event):
+    """Feedback of one name on its way to the join, by prediction id; `times` say when it was said."""
+
+    TYPE = "io.everloop.feedback.routed.v1"
+    HIDDEN = True
+    name: FeedbackName
+    prediction_id: tuple[str, ...]
+    times: tuple[Millis, ...]
+    value: tuple[float, ...]
+
+
 class OutcomesJoined(Event):
     """Predictions and their labels, joined: one row per label that met its prediction."""
 
@@ -278,6 +315,28 @@ class OutcomesJoined(Event):
     labelled_at: tuple[Millis, ...]
 
 
+class FeedbackJoined(Event):
+    """Predictions and what they brought under one name: one row per value that met its prediction. No labels.
+
+    `before` is the value that the row takes the place of: null where it is the first.
+    """
+
+    TYPE = "io.everloop.feedback.joined.v1"
+    HIDDEN = True
+    name: FeedbackName
+    source: str
+    version: str | None = None
+    digest: str | None = None
+    arm: str | None = None
+    epoch: int | None = None
+    prediction_id: tuple[str, ...]
+    times: tuple[Millis, ...]
+    bucket: tuple[int, ...]
+    value: tuple[float, ...]
+    said_at: tuple[Millis, ...]
+    before: tuple[float | None, ...]
+
+
 class Coverage(Value):
     """Rows of one archive file that fall into the slice that begins at `start` (ms)."""
 
@@ -293,7 +352,7 @@ class ManifestCommitted(Event):
     """
 
     TYPE = "io.everloop.manifest.committed.v1"
-    kind: Literal["predictions", "outcomes"]
+    kind: Literal["predictions", "outcomes", "feedback"]
     topic: str
     partition: int
     first_offset: int
@@ -325,7 +384,7 @@ class FilesMerged(Event):
     """
 
     TYPE = "io.everloop.files.merged.v1"
-    kind: Literal["predictions", "outcomes"]
+    kind: Literal["predictions", "outcomes", "feedback"]
     topic: str
     partition: int
     first_offset: int
@@ -549,10 +608,23 @@ class LabelsArrived(Value):
     late: Mapping[int, int] = {}
 
 
+class FeedbackWindow(Value):
+    """What the rows of one arm have brought under one name: `counts` is what `everloop.sketch.feedback.Brought` holds.
+
+    `predicted` are the rows of the arm in the inputs window of the same bounds, with feedback or without.
+    """
+
+    arm: str
+    version: str
+    name: FeedbackName
+    predicted: int | None = None
+    counts: Mapping[str, JsonValue]
+
+
 class WindowClosed(Event):
     """A window is complete in all partitions; `inputs` at end + grace, `outcomes` at end + label horizon.
 
-    `labels` stands in windows of outcomes that are no revision.
+    `labels` stands in windows of outcomes that are no revision, `feedback` in those of outcomes.
     """
 
     TYPE = "io.everloop.window.closed.v1"
@@ -563,6 +635,7 @@ class WindowClosed(Event):
     arms: tuple[ArmWindow, ...]
     rows: int
     labels: LabelsArrived | None = None
+    feedback: tuple[FeedbackWindow, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------------------- drift

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from everloop import events as e
-from everloop.archive.keeping import Files, replaced, without
+from everloop.archive.keeping import Files, replaced, source_of, without
 
 REMEMBERED_CHAMPIONS = 5
 """A second check of the gate against the best of the last five stops a slow slide."""
@@ -32,11 +32,11 @@ class Facts:
     """What is known of one model beside the own journal: its archive, its champion, whether a rollout is live.
 
     `learned` is known only to those that read `training` as facts. `manifests` are the files of the archive that count;
-    `reached` is the last archived offset by topic and partition, also where the file is merged or expired by now.
+    `reached` is the last archived offset by topic, partition and kind, also where the file is merged or expired by now.
     """
 
     manifests: Files = ()
-    reached: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    reached: Mapping[tuple[str, int, str], int] = field(default_factory=dict)
     champion: e.SignedVerdict | None = None
     past_champions: tuple[str, ...] = ()
     rollout_live: str | None = None
@@ -110,7 +110,7 @@ def _filed(facts: Facts, event: e.ManifestCommitted | e.FilesMerged | e.FilesExp
             return replace(facts, manifests=replaced(facts.manifests, event))
         case e.FilesExpired():
             return replace(facts, manifests=without(facts.manifests, event))
-    source = (event.topic, event.partition)
+    source = source_of(event)
     if event.first_offset <= facts.reached.get(source, -1):
         return facts
     reached = {**facts.reached, source: event.last_offset}
@@ -122,5 +122,4 @@ def announced(event: e.ManifestCommitted, known: e.ManifestCommitted) -> bool:
 
     `known` is the last of the same model that counts.
     """
-    place = (event.topic, event.partition) == (known.topic, known.partition)
-    return place and event.first_offset <= known.last_offset
+    return source_of(event) == source_of(known) and event.first_offset <= known.last_offset

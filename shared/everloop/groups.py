@@ -29,7 +29,7 @@ _FACTS = (*_WORLD, t.ARCHIVE, t.ROLLOUTS)
 
 ROOMS: Final = (
     Room("ingest.door", "ingest", (), (*_WORLD, t.ROLLOUTS)),
-    Room("ingest.route", "ingest-worker", (t.PREDICTIONS, t.LABELS), ()),
+    Room("ingest.route", "ingest-worker", (t.PREDICTIONS, t.LABELS), (t.LOOPS,)),
     Room("ingest.join", "ingest-worker", (t.KEYS,), ()),
     Room("ingest.archive", "ingest-worker", (t.PREDICTIONS, t.OUTCOMES), (t.LOOPS, t.ARCHIVE)),
     Room("drift.windows", "drift-windows", (t.PREDICTIONS, t.OUTCOMES), (t.LOOPS, t.TRAINING)),

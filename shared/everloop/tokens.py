@@ -26,6 +26,7 @@ ROUTES: Final[Mapping[tuple[str, str], Access]] = {
     ("GET", "/metrics"): "public",
     ("POST", "/v1/predictions"): "ingest",
     ("POST", "/v1/labels"): "labels",
+    ("POST", "/v1/feedback"): "labels",
     ("POST", "/v1/events"): "events",
     ("POST", "/v1/models/{name}/predict"): "scoring",
 }

@@ -84,17 +84,19 @@ PREDICTIONS = Topic(
     dead_letters=True, placed_by="any",
 )  # fmt: skip
 LABELS = Topic(
-    "everloop.labels.v1", "what really happened", (e.LabelsLogged,), "any",
+    "everloop.labels.v1", "what really happened", (e.LabelsLogged, e.FeedbackLogged), "any",
     producers=("ingest", "producers", "cli"), consumers=("ingest",), cleanup="time", dead_letters=True,
     placed_by="any",
 )  # fmt: skip
 KEYS = Topic(
-    "everloop.keys.v1", "internal: rows on their way to the join", (e.KeysRouted, e.HeartbeatPassed), "model",
+    "everloop.keys.v1", "internal: rows on their way to the join", (e.KeysRouted, e.FeedbackRouted, e.HeartbeatPassed),
+    "model",
     producers=("ingest",), consumers=("ingest",), cleanup="time", dead_letters=False, placed_by="prediction id",
     retention_ms=30 * DAY_MS,
 )  # fmt: skip
 OUTCOMES = Topic(
-    "everloop.outcomes.v1", "predictions with their labels", (e.OutcomesJoined, e.HeartbeatPassed), "model",
+    "everloop.outcomes.v1", "predictions with their labels and feedback",
+    (e.OutcomesJoined, e.FeedbackJoined, e.HeartbeatPassed), "model",
     producers=("ingest", "drift"), consumers=("ingest", "drift"), cleanup="time", dead_letters=False,
     placed_by="prediction id",
 )  # fmt: skip

@@ -26,11 +26,12 @@ from everloop import topics
 from everloop.codec import decode
 from everloop.docs.settings import classes
 from everloop.errors import InvalidError, UsageError
-from everloop.events import DeadLettered, Event, LabelsLogged, PredictionsLogged
+from everloop.events import DeadLettered, Event, FeedbackLogged, LabelsLogged, PredictionsLogged
 from everloop.http import serve_in_thread, service_app
 from everloop.jobs import finish
 from everloop.local.tokens import ensure_tokens
 from everloop.logs import configure
+from everloop.loop import Feedback
 from everloop.metrics import Metrics
 from everloop.runtime.data import DataService
 from everloop.runtime.log import Message, Place, Record
@@ -101,7 +102,8 @@ def house(out: io.StringIO, tmp_path: Path) -> Iterator[House]:
     metrics.know(["fraud"])
     ingest = service_app("ingest", metrics=metrics, ready=lambda: None, tokens=Tokens(hashes))
     publisher = Publisher(LogWriter(broker.client()), metrics, Limits(gather_s=0))
-    add_routes(ingest, Door(publisher, lambda: {"fraud"}, FakeWall(), metrics))
+    declared = {"click": Feedback()}
+    add_routes(ingest, Door(publisher, lambda: {"fraud"}, FakeWall(), metrics, feedback=lambda _: declared))
     stand = Stand()
     stand.hear(a_plan(1))
     server = stand.server
@@ -173,6 +175,9 @@ PREDICTIONS: Mapping[str, object] = {
     "features": {"amount": [1.0], "shop": ["x"]}, "score": [0.5],
 }  # fmt: skip
 LABELS: Mapping[str, object] = {"model": "fraud", "prediction_id": ["a"], "label": [1], "labelled_at": [NOON_MS]}
+FEEDBACK: Mapping[str, object] = {
+    "model": "fraud", "prediction_id": ["a"], "name": ["click"], "value": [1], "said_at": [NOON_MS],
+}  # fmt: skip
 ROWS: Mapping[str, object] = {
     "rows": [{"prediction_id": "a", "entity_id": "b", "time": NOON_MS, "features": {"amount": 1, "shop": "x"}}]
 }
@@ -181,7 +186,8 @@ EVENT: Mapping[str, object] = {
     "time": NOON.isoformat(), "data": {name: value for name, value in PREDICTIONS.items() if name != "model"},
 }  # fmt: skip
 BODIES = {
-    "/v1/predictions": PREDICTIONS, "/v1/labels": LABELS, "/v1/events": EVENT, "/v1/models/fraud/predict": ROWS,
+    "/v1/predictions": PREDICTIONS, "/v1/labels": LABELS, "/v1/feedback": FEEDBACK, "/v1/events": EVENT,
+    "/v1/models/fraud/predict": ROWS,
 }  # fmt: skip
 CANARIES: Sequence[object] = (TEXT, NUMBER, [TEXT], [NUMBER], {"a": TEXT}, [[TEXT]], [TEXT, TEXT], f"\x1b[31m{TEXT}\n")
 
@@ -202,7 +208,9 @@ def service_of(path: str) -> str:
 
 
 def role_of(path: str) -> Role:
-    roles: Mapping[str, Role] = {"/v1/predictions": "ingest", "/v1/labels": "labels", "/v1/events": "events"}
+    roles: Mapping[str, Role] = {
+        "/v1/predictions": "ingest", "/v1/labels": "labels", "/v1/feedback": "labels", "/v1/events": "events",
+    }  # fmt: skip
     return roles.get(path, "scoring")
 
 
@@ -409,7 +417,12 @@ def some_events() -> Sequence[Event]:
     predicted = PredictionsLogged.named(
         "p", NOON, "fraud", times=(NOON_MS,), entity_id=(TEXT,), features={"f": (TEXT,)}, score=(NUMBER,), **shared
     )
-    return (predicted, LabelsLogged.named("l", NOON, "fraud", label=(NUMBER,), labelled_at=(NOON_MS,), **shared))
+    brought = FeedbackLogged.named("f", NOON, "fraud", name=("click",), value=(NUMBER,), said_at=(NOON_MS,), **shared)
+    return (
+        predicted,
+        LabelsLogged.named("l", NOON, "fraud", label=(NUMBER,), labelled_at=(NOON_MS,), **shared),
+        brought,
+    )
 
 
 SHOWN: Sequence[Callable[[object], str]] = (repr, str, lambda one: f"{[one]}")

@@ -17,6 +17,7 @@ HEARS: Final[Mapping[str, tuple[Topic, ...]]] = {
 
 BROADCASTS: Final[Mapping[str, tuple[Topic, ...]]] = {
     "ingest.door": (topics.LOOPS, topics.CLOCK, topics.ROLLOUTS),
+    "ingest.route": (topics.LOOPS,),
     "ingest.archive": (topics.LOOPS, topics.ARCHIVE),
     "ingest.keeper": (topics.LOOPS, topics.CLOCK, topics.ARCHIVE),
 }

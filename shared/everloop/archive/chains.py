@@ -1,8 +1,9 @@
 """Are the offsets of each source covered from manifest to manifest, and are there as many rows as the books say? Pure.
 
-A source is one model in one partition. Its files that count follow each other: each begins behind the one before it;
-of two that overlap the first in the log counts, the other is void. `covers_from` of a manifest says behind which file
-its writer stood: when that lies beyond the last file that is announced, a manifest between them is gone.
+A source is one kind of rows of one model in one partition. Its files that count follow each other: each begins behind
+the one before it; of two that overlap the first in the log counts, the other is void. `covers_from` of a manifest says
+behind which file its writer stood: when that lies beyond the last file that is announced, a manifest between them is
+gone.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from everloop.runtime.log import Place
 
 
 class Source(NamedTuple):
-    """Where rows of a file come from."""
+    """Where rows of a file come from, and what they are."""
 
     model: str
     place: Place
+    kind: str
 
 
 class Booked(NamedTuple):
@@ -104,4 +106,4 @@ def _overlap(void: ManifestCommitted, behind: int) -> Damage:
 
 
 def _source(said: ManifestCommitted) -> Source:
-    return Source(said.model, Place(said.topic, said.partition))
+    return Source(said.model, Place(said.topic, said.partition), said.kind)

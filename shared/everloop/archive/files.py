@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NEEDED: Final = {
     "predictions": ("prediction_id", "time", "source"),
     "outcomes": ("prediction_id", "time", "label", "labelled_at"),
+    "feedback": ("prediction_id", "time", "name", "value", "said_at"),
 }
 HISTORY: Final = "bootstrap"
 

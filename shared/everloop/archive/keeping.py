@@ -23,9 +23,9 @@ def name_of(model: str, kind: str, partition: int, offsets: tuple[int, int]) -> 
     return f"{kind}.{model}/{partition}/{first:020d}-{last:020d}.parquet"
 
 
-def source_of(file: File) -> tuple[str, int]:
-    """Topic and partition of its rows; a topic has rows of one kind."""
-    return file.topic, file.partition
+def source_of(file: File) -> tuple[str, int, str]:
+    """Topic and partition of its rows, and their kind: one topic has labels and feedback."""
+    return file.topic, file.partition, file.kind
 
 
 def replaced(files: Files, said: FilesMerged) -> Files:

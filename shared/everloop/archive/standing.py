@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from everloop.archive.damages import Damage
-from everloop.archive.keeping import File
+from everloop.archive.keeping import File, source_of
 from everloop.events import Event, FilesExpired, FilesMerged, FilesRemoved
 from everloop.runtime.log import Record
 
@@ -31,13 +31,13 @@ class Standing(NamedTuple):
 class Shelves:
     """The files of every source, in the order of the log. `void`: merges that came after another's."""
 
-    files: dict[tuple[str, str, int], list[Standing]] = field(default_factory=lambda: defaultdict(list))
+    files: dict[tuple[str, str, int, str], list[Standing]] = field(default_factory=lambda: defaultdict(list))
     void: int = 0
     expired: int = 0
 
     def stand(self, record: Record, said: File) -> None:
         """A file that counts, behind the others."""
-        self.files[said.model, said.topic, said.partition].append(_standing(record, said))
+        self.files[said.model, *source_of(said)].append(_standing(record, said))
 
     def hear(self, record: Record, said: Event) -> Iterator[Damage]:
         """What became of files; what is wrong with it."""
@@ -60,7 +60,7 @@ class Shelves:
         return [files for (name, *_), files in self.files.items() if name == model]
 
     def _merge(self, record: Record, said: FilesMerged) -> Iterator[Damage]:
-        files, wanted = self.files[said.model, said.topic, said.partition], [part.id for part in said.replaces]
+        files, wanted = self.files[said.model, *source_of(said)], [part.id for part in said.replaces]
         start = next((place for place, one in enumerate(files) if one.id in wanted[:1]), len(files))
         run = files[start : start + len(wanted)]
         if not run or [one.id for one in run] != wanted:

@@ -1,4 +1,4 @@
-"""`everloop drift`: which columns drifted, by drift x importance, with their histograms; and the episodes."""
+"""`everloop drift`: which columns drifted, with their histograms; the episodes; and what predictions brought."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from everloop.cli.context import BrokerOption, JsonOption, VarOption, guarded, session_of
+from everloop.cli.feedback import FEEDBACK, line_cells, stretch_line, stretch_value
 from everloop.cli.windows import ModelArgument
 from everloop.errors import UsageError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from everloop.events import ChangePoint, WindowClosed, WindowJudged
     from everloop.runtime.log import Log
     from everloop.story.drifting import Course, Histogram, Row, Told
+    from everloop.story.feedback import Feedback
 
 COLUMNS = ("column", "drift", "importance", "score", "p adjusted", "judged by", "missing", "reference", "current")
 EPISODES = ("episode", "version", "opened", "closed", "windows", "first bad", "began", "between")
@@ -41,7 +43,7 @@ def drift(  # noqa: PLR0913, PLR0917 - one parameter per option
     var: VarOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what drifted: columns by drift x importance, reference against current, since when; and the episodes."""
+    """Show what drifted: columns by drift x importance, reference against current, since when; episodes; feedback."""
     from everloop.cli.drift_page import drift_page
     from everloop.cli.output import print_json
 
@@ -72,25 +74,26 @@ def read(log: Log, model: str, start: int | None) -> Told:
     chosen = [one for one in course if (is_compared(one) if start is None else one.start == start)]
     if start is not None and not chosen:
         raise UsageError(f"no window of {model} with this start was judged: `everloop windows {model}` lists them")
-    if not chosen:
-        return Told(course=course, episodes=episodes_of(judged))
-    shown = chosen[-1]
-    return Told(shown, rows_of(shown, _counts(log, shown)), course, episodes_of(judged))
+    shown = chosen[-1] if chosen else None
+    closed, feedback = _windows(log, model, shown)
+    rows = rows_of(shown, closed) if shown else ()
+    return Told(shown, rows, course, episodes_of(judged), feedback.stretches(start))
 
 
-def _counts(log: Log, shown: WindowJudged) -> WindowClosed | None:
-    """The window record that was judged; only that one is kept, of many that may be large."""
+def _windows(log: Log, model: str, shown: WindowJudged | None) -> tuple[WindowClosed | None, Feedback]:
+    """The window record that was judged, and the feedback of all; of many that may be large no other is kept."""
     from everloop import topics
     from everloop.cli.reading import Reader
     from everloop.events import WindowClosed
+    from everloop.story.feedback import Feedback
 
-    reader = Reader(log, [topics.WINDOWS.name], shown.model)
-    found = None
-    for chunk in reader.news():
-        known = (one.event for one in chunk if one.event.id == shown.causation_id)
-        found = next((one for one in known if isinstance(one, WindowClosed)), found)
+    reader, found, feedback = Reader(log, [topics.WINDOWS.name], model), None, Feedback()
+    for one in (one.event for chunk in reader.news() for one in chunk):
+        if isinstance(one, WindowClosed):
+            feedback.hear(one)
+            found = one if shown is not None and one.id == shown.causation_id else found
     reader.close()
-    return found
+    return found, feedback
 
 
 def started(text: str) -> int:
@@ -188,6 +191,7 @@ def value_of(model: str, told: Told) -> dict[str, object]:
         "columns": [_row_value(one) for one in told.rows if one.ranked],
         "score": next((_row_value(one) for one in told.rows if not one.ranked), None),
         "episodes": [_course_value(one) for one in told.episodes],
+        "feedback": [stretch_value(one) for one in told.feedback],
     }
 
 
@@ -230,6 +234,10 @@ def _show(model: str, told: Told) -> None:
     if told.episodes:
         typer.echo()
         print_table(EPISODES, [episode_cells(one) for one in told.episodes])
+    for one in told.feedback:
+        typer.echo()
+        typer.echo(stretch_line(one))
+        print_table(FEEDBACK, [line_cells(line) for line in one.lines])
 
 
 def _line(row: Row) -> list[str]:

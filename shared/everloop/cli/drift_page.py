@@ -7,6 +7,7 @@ from html import escape
 from typing import Final
 
 from everloop.cli.drift import COLUMNS, EPISODES, episode_cells, head_lines, plain, row_cells
+from everloop.cli.feedback import FEEDBACK, line_cells, stretch_line
 from everloop.events import ChangePoint, WindowJudged
 from everloop.story.drifting import SCORE, Histogram, Row, Told
 from everloop.story.lines import moment
@@ -32,7 +33,7 @@ def drift_page(model: str, told: Told) -> str:
     """The whole page."""
     title = escape(plain(f"{model}: drift"))
     head = "".join(f"<p>{escape(line)}</p>\n" for line in head_lines(model, told))
-    body = "".join((head, _columns(told.rows), _course(told), _episodes(told)))
+    body = "".join((head, _columns(told.rows), _course(told), _episodes(told), _feedback(told)))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -79,6 +80,14 @@ def _episodes(told: Told) -> str:
         return ""
     lines = ((episode_cells(one), "", False) for one in told.episodes)
     return "<h2>Episodes</h2>\n" + _table(EPISODES, lines)
+
+
+def _feedback(told: Told) -> str:
+    return "".join(
+        f"<h2>Feedback</h2>\n<p>{escape(stretch_line(one))}</p>\n"
+        + _table(FEEDBACK, (([plain(cell) for cell in line_cells(line)], "", False) for line in one.lines))
+        for one in told.feedback
+    )
 
 
 def _table(names: Sequence[str], lines: Iterable[tuple[Sequence[str], str, bool]]) -> str:

@@ -13,7 +13,7 @@ from everloop import topics
 from everloop.cli.context import FailedError
 from everloop.cli.reading import Reader
 from everloop.codec import decode
-from everloop.events import DeadLettered
+from everloop.events import DeadLettered, FeedbackLogged
 from everloop.logs import strip
 from everloop.runtime.log import Log, Message, Place, Record
 from everloop.story import moment
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 DOOR = "ingest.door"
 PATHS = {topics.PREDICTIONS.name: "/v1/predictions", topics.LABELS.name: "/v1/labels"}
-ROLES: Mapping[str, Role] = {"/v1/predictions": "ingest", "/v1/labels": "labels", "/v1/events": "events"}
+ROLES: Mapping[str, Role] = {
+    "/v1/predictions": "ingest", "/v1/labels": "labels", "/v1/feedback": "labels",
+    "/v1/events": "events",
+}  # fmt: skip
 TIMEOUT_S = 60.0
+_FEEDBACK = FeedbackLogged.TYPE.encode()
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '%"')
 """What the HTTP binding of CloudEvents leaves as it is in a header (section 3.1.3.2)."""
 
@@ -124,6 +128,8 @@ def target(letter: Letter) -> str:
 def path_of(letter: Letter) -> str:
     """The route that takes it."""
     headers = letter.headers
+    if headers.get("ce_type") == _FEEDBACK and "ce_specversion" not in headers:
+        return "/v1/feedback"  # a body of that route, on a topic that has labels as well
     if "ce_type" in headers or headers.get("content-type", b"").startswith(b"application/cloudevents"):
         return "/v1/events"
     return PATHS[letter.event.topic]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
@@ -45,7 +45,7 @@ class Made:
 @dataclass(slots=True)
 class _Group:
     rows: list[Row] = field(default_factory=list)
-    ids: set[str] = field(default_factory=set)
+    ids: set[object] = field(default_factory=set)
     size: float = 0.0
 
 
@@ -76,23 +76,29 @@ def make(rows: Iterable[tuple[About, Row, float]], limits: Limits, new_id: Calla
 
     for about, row, size in rows:
         group = open_groups.setdefault(about, _Group())
+        named = _name(about, row)
         full = len(group.rows) >= limits.batch_rows or group.size + size > limits.batch_bytes
-        if group.rows and (full or row.prediction_id in group.ids):
+        if group.rows and (full or named in group.ids):
             close(about)
             group = open_groups.setdefault(about, _Group())
         group.rows.append(row)
-        group.ids.add(row.prediction_id)
+        group.ids.add(named)
         group.size += size
     for about in list(open_groups):
         close(about)
     return Made(made, refused)
 
 
+def _name(about: About, row: Row) -> object:
+    """What may stand once in a request: an id, or an id with the name of feedback."""
+    return (row.prediction_id, row.status) if about.kind == "feedback" else row.prediction_id
+
+
 def as_rows(batch: Batch) -> bytes:
     """Say the same as rows: the front door judges each on its own, where it takes columns as a whole."""
     columns = orjson.loads(batch.body)
     common = {name: columns[name] for name in ("version", "arm") if name in columns}
-    if batch.kind == "labels":
+    if batch.kind != "predictions":
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         return orjson.dumps({"model": batch.model, "rows": rows})
     features = columns["features"]
@@ -117,9 +123,11 @@ def _written(about: About, rows: Sequence[Row]) -> tuple[int, bytes]:
 
 
 def _is_whole(about: About, row: Row) -> bool:
-    """Whether a label has a value, and a time range where it names an entity."""
+    """Whether a label or feedback has a value, and a label a time range where it names an entity."""
     if about.kind == "predictions":
         return True
+    if about.kind == "feedback" and not isinstance(row.status, str):
+        return False
     return _is_label(row.score) and not (about.by_entity and None in row.features.values())
 
 
@@ -136,7 +144,7 @@ def _tried(about: About, rows: Sequence[Row]) -> bytes | None:
 
 
 def _dumps(about: About, rows: Sequence[Row]) -> bytes:
-    columns = _labels(about, rows) if about.kind == "labels" else _predictions(about, rows)
+    columns = _COLUMNS[about.kind](about, rows)
     return orjson.dumps(columns, default=_plain, option=OPTIONS)
 
 
@@ -152,6 +160,16 @@ def _labels(about: About, rows: Sequence[Row]) -> dict[str, object]:
     }
 
 
+def _feedback(about: About, rows: Sequence[Row]) -> dict[str, object]:
+    del about
+    return {
+        "prediction_id": [row.prediction_id for row in rows],
+        "name": [row.status for row in rows],
+        "value": [_number(row.score) for row in rows],
+        "said_at": [row.time for row in rows],
+    }
+
+
 def _predictions(about: About, rows: Sequence[Row]) -> dict[str, object]:
     names = dict.fromkeys(chain.from_iterable(row.features for row in rows))
     common = {"version": about.version, "arm": about.arm}
@@ -163,6 +181,11 @@ def _predictions(about: About, rows: Sequence[Row]) -> dict[str, object]:
         "score": [_number(row.score) for row in rows],
         **_optional(rows),
     }
+
+
+_COLUMNS: Final[Mapping[Kind, Callable[[About, Sequence[Row]], dict[str, object]]]] = {
+    "predictions": _predictions, "labels": _labels, "feedback": _feedback,
+}  # fmt: skip
 
 
 def _optional(rows: Sequence[Row]) -> dict[str, list[object]]:

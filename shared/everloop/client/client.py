@@ -31,6 +31,7 @@ from everloop.client.values import (
     Ranges,
     Row,
     hold,
+    hold_feedback,
     hold_labels,
     hold_ranges,
     now_ms,
@@ -46,7 +47,7 @@ _ABANDONED: Final[list[Engine]] = []
 
 
 class Client:
-    """Logs predictions and labels, from any number of threads.
+    """Logs predictions, labels and feedback, from any number of threads.
 
     A call copies what it is given and returns; it waits for no disk and no network, and raises nothing for their
     trouble. It raises `TypeError` or `ValueError` for what is wrong in your code and cheap to see: no model or version,
@@ -140,6 +141,25 @@ class Client:
         else:
             ranges = Ranges(entity_id, start, end, label, labelled_at)
             self._put(hold_ranges(About("labels", name, by_entity=True), ranges))
+
+    def log_feedback(
+        self,
+        prediction_id: OneOrMany,
+        name: OneOrMany,
+        value: OneOrMany,
+        *,
+        said_at: OneOrMany = None,
+        model: str | None = None,
+    ) -> None:
+        """Log numbers that predictions have brought beside their labels, such as clicks or revenue.
+
+        `name` is one that the model's loop file declares under `feedback`, `said_at` when the value became known: now.
+        Of one prediction and name the last word counts. Each but the first is one value for all rows, or one for each.
+        """
+        about = About("feedback", model or self._about.model)
+        if not about.model:
+            raise TypeError("model: missing: give it to the client or to the call")
+        self._put(hold_feedback(about, prediction_id, name, value, said_at))
 
     def log_later(self, size: int, read: Callable[[], Prediction | None], new_ids: NewIds | None = None) -> None:
         """Log what `read` gives, which is called in the background: it may take its time, as parsing does.

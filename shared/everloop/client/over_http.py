@@ -15,7 +15,7 @@ from everloop.client.sending import Accepted, Answer, Later, Refused
 from everloop.client.values import Kind
 from everloop.tokens import Role, bearer
 
-ROLES: Final[Mapping[Kind, Role]] = {"predictions": "ingest", "labels": "labels"}
+ROLES: Final[Mapping[Kind, Role]] = {"predictions": "ingest", "labels": "labels", "feedback": "labels"}
 LARGEST_ANSWER: Final = 8 << 20
 AGAIN: Final = frozenset({408, 425, 429})
 """Answers below 500 that say "not now"; any other of 400 to 499 is for ever."""
@@ -24,7 +24,7 @@ WHOLE: Final = frozenset({400, 413, 422})
 
 
 class HttpTransport:
-    """`POST /v1/predictions` and `/v1/labels`; the id of a batch is its `Idempotency-Key`."""
+    """`POST /v1/predictions`, `/v1/labels` and `/v1/feedback`; the id of a batch is its `Idempotency-Key`."""
 
     def __init__(self, url: str, tokens: Mapping[Role, SecretStr], timeout_s: float) -> None:
         """Nothing is opened yet. `timeout_s` for a connection and for each step of an answer."""

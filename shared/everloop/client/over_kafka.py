@@ -15,7 +15,7 @@ from everloop.client.batches import Batch
 from everloop.client.sending import Accepted, Answer, Later, Refused
 from everloop.client.values import Kind
 from everloop.codec import Headers, envelope
-from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.events import FeedbackLogged, LabelsLogged, PredictionsLogged
 from everloop.topics import Topic
 
 SOURCE: Final = "client"
@@ -23,6 +23,7 @@ LARGEST: Final = 8 << 20
 PLACES: Final[dict[Kind, tuple[Topic, str]]] = {
     "predictions": (topics.PREDICTIONS, PredictionsLogged.TYPE),
     "labels": (topics.LABELS, LabelsLogged.TYPE),
+    "feedback": (topics.LABELS, FeedbackLogged.TYPE),
 }
 
 

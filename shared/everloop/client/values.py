@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeGuard, cast
 from everloop.codec import moment_of
 from everloop.errors import InvalidError
 
-Kind = Literal["predictions", "labels"]
+Kind = Literal["predictions", "labels", "feedback"]
 CELL_BYTES: Final = 64
 """What a value in the queue is taken to cost, beside the characters of a text."""
 ROW_BYTES: Final = 400
@@ -87,7 +87,10 @@ class Ranges(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One prediction or label. `time` in ms since 1970, None where it was none; the score of a label is its value."""
+    """One prediction, label or value of feedback. `time` in ms since 1970, None where it was none.
+
+    The score of a label or of feedback is its value, the status of feedback its name.
+    """
 
     prediction_id: str
     time: int | None
@@ -161,6 +164,24 @@ def hold_labels(about: About, prediction_id: OneOrMany, label: OneOrMany, labell
 def _unfold_labels(about: About, ids: Sequence[str], times: OneOrMany, labels: OneOrMany) -> tuple[About, list[Row]]:
     together = zip(ids, _spread(times, len(ids)), _spread(labels, len(ids)), strict=True)
     return about, [Row(name, _millis(at), value) for name, at, value in together]
+
+
+def hold_feedback(
+    about: About, prediction_id: OneOrMany, name: OneOrMany, value: OneOrMany, said_at: OneOrMany
+) -> Held:
+    """Copy feedback. Raises as `Client.log_feedback`."""
+    ids = _ids(prediction_id)
+    names, values = _column("name", name, len(ids)), _column("value", value, len(ids))
+    times = _column("said_at", now_ms() if said_at is None else said_at, len(ids))
+    return Held(len(ids), len(ids) * ROW_BYTES, _unfold_feedback, (about, ids, names, values, times))
+
+
+def _unfold_feedback(
+    about: About, ids: Sequence[str], names: OneOrMany, values: OneOrMany, times: OneOrMany
+) -> tuple[About, list[Row]]:
+    columns = (_spread(column, len(ids)) for column in (times, values, names))
+    together = zip(ids, *columns, strict=True)
+    return about, [Row(name, _millis(at), value, status=of) for name, at, value, of in together]
 
 
 def hold_ranges(about: About, given: Ranges) -> Held:

@@ -21,7 +21,7 @@ from everloop.docs.events import Golden
 from everloop.docs.schemas import ATTRIBUTES, ref, schemas
 from everloop.docs.text import one_line, yaml_text
 from everloop.docs.topics import OUTSIDE, kept
-from everloop.events import TYPES, Event, HeartbeatSent, PredictionsLogged
+from everloop.events import TYPES, Event, FeedbackJoined, HeartbeatSent, PredictionsLogged
 from everloop.groups import ROOMS, expected
 from everloop.local.properties import LOOPBACK
 from everloop.local.stack import INFRASTRUCTURE_PORTS
@@ -43,7 +43,9 @@ PLACED: Final[Mapping[Placing, str]] = {
     "source": "in the partition of the record that was read",
     "any": "in any partition",
 }
-ONLY_SAID_BY: Final[Mapping[type[Event], tuple[str, ...]]] = {HeartbeatSent: ("ingest",)}
+ONLY_SAID_BY: Final[Mapping[type[Event], tuple[str, ...]]] = {
+    HeartbeatSent: ("ingest",), FeedbackJoined: ("ingest",)
+}  # fmt: skip
 """Where not every service that writes a topic says each of its events. A test compares it with the code."""
 ABOUT: Final = """\
 Everloop keeps deployed models fit: drift detection in event-time windows, training, a gate, canary rollout, all through

@@ -1,11 +1,12 @@
 """Loop files: everything that a person decides about one model.
 
-`watching` (columns, windows, labels, drift), `training`, `deciding` (gate, rollout, owner) hold the parts, `root` the
-whole, `metrics` what a task can be measured by, `types` how values are written, `schema` the published JSON Schema.
-Reading a file, with its line numbers, is `everloop.loopfile`.
+`watching` (columns, windows, labels, drift), `feedback`, `training`, `deciding` (gate, rollout, owner) hold the parts,
+`root` the whole, `metrics` what a task can be measured by, `types` how values are written, `schema` the published JSON
+Schema. Reading a file, with its line numbers, is `everloop.loopfile`.
 """
 
 from everloop.loop.deciding import Abort, Gate, Keep, Owner, Rollout
+from everloop.loop.feedback import Feedback
 from everloop.loop.metrics import AT_MOST_ONE, HIGHER_IS_BETTER, METRICS, Metric, Task, primary
 from everloop.loop.root import Loop, loop_digest
 from everloop.loop.schema import SCHEMA_ID, json_schema
@@ -45,6 +46,7 @@ __all__ = [
     "Door",
     "Drift",
     "FeatureKind",
+    "Feedback",
     "Gate",
     "Keep",
     "Labels",

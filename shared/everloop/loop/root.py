@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError, Valid
 from everloop.durations import RuleError
 from everloop.errors import InvalidError
 from everloop.loop.deciding import Gate, Keep, Owner, Rollout
+from everloop.loop.feedback import Feedbacks, check_names
 from everloop.loop.metrics import METRICS, Metric, Task, primary
 from everloop.loop.training import Train
 from everloop.loop.types import FROM_FILE, Name, Part, standard
@@ -35,6 +36,11 @@ class Loop(Part):
     door: Door = standard({}, description="What the front door makes of rows that the model was not made for.")
     windows: Windows = standard({}, description="How the stream is cut into windows of event time.")
     labels: Labels = standard({}, description="When what really happened becomes known.")
+    feedback: Feedbacks | None = Field(
+        default=None,
+        description="Numbers that predictions bring beside their labels (clicks, revenue), by name, at most 16. They "
+        "are shown per arm, and neither train nor decide. Default: none.",
+    )
     archive: Archive = standard({}, description="How long rows are kept.")
     drift: Drift = standard({}, description="When the world has moved.")
     train: Train = standard({}, description="When a successor is trained, on which rows, at what cost.")
@@ -71,6 +77,12 @@ class Loop(Part):
                     at=("segments", "columns", place),
                 )  # fmt: skip
         return windows
+
+    @field_validator("feedback")
+    @classmethod
+    def _named_well(cls, feedback: Feedbacks | None) -> Feedbacks | None:
+        check_names(feedback)
+        return feedback
 
     @field_validator("train")
     @classmethod

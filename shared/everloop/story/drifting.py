@@ -18,6 +18,7 @@ from everloop.events import (
     WindowClosed,
     WindowJudged,
 )
+from everloop.story.feedback import Stretch
 from everloop.story.lines import number
 
 MOST_BARS: Final = 16
@@ -72,12 +73,16 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A window with its columns in order of drift x importance, the windows of inputs so far, and the episodes."""
+    """A window with its columns in order of drift x importance, the windows of inputs so far, and the episodes.
+
+    `feedback` is what predictions brought, of a window and of those like it.
+    """
 
     window: WindowJudged | None = None
     rows: tuple[Row, ...] = ()
     course: tuple[WindowJudged, ...] = ()
     episodes: tuple[Course, ...] = ()
+    feedback: tuple[Stretch, ...] = ()
 
 
 def inputs_of(judged: Iterable[WindowJudged]) -> tuple[WindowJudged, ...]:

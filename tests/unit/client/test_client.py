@@ -43,6 +43,24 @@ def test_labels_by_entity_go_out_as_such() -> None:
     assert (body["entity_id"], body["start"], body["end"]) == (["card-7"], [1_767_268_800_000], [1_767_268_900_000])
 
 
+def test_feedback_goes_out_by_name_and_one_prediction_may_have_several() -> None:
+    door = FakeDoor()
+    with a_client(door) as client:
+        client.log_feedback("a", "revenue", 12.9, said_at=1_767_268_800_000)
+        client.log_feedback(["a", "b"], ["click", "click"], [1, True], said_at=1_767_268_800_000)
+        client.log_feedback("a", "revenue", 14.0, said_at=1_767_268_800_001)
+        client.log_feedback(["c", "d", "e"], "revenue", [float("nan"), "12", None])
+        client.log_feedback("f", 7, 1.0)
+    bodies = [orjson.loads(batch.body) for batch in door.got]
+    assert {batch.kind for batch in door.got} == {"feedback"}
+    told = [row for body in bodies for row in zip(body["prediction_id"], body["name"], body["value"], strict=True)]
+    assert told == [("a", "revenue", 12.9), ("a", "click", 1), ("b", "click", 1), ("a", "revenue", 14.0)]
+    assert all(len(set(zip(body["prediction_id"], body["name"], strict=True))) == len(body["name"]) for body in bodies)
+    assert client.stats() == Stats(sent=4, refused=4)
+    with pytest.raises(ValueError, match="unequal columns"):
+        client.log_feedback(["a", "b"], ["click"], 1)
+
+
 def test_a_label_names_predictions_or_an_entity_and_its_time() -> None:
     client = Client("http://127.0.0.1:1", model="fraud", connect=FakeDoor)
     with pytest.raises(TypeError, match="give it with prediction_id, or with entity_id"):
@@ -59,6 +77,8 @@ def test_a_model_and_a_version_are_required() -> None:
         client.log_predictions(ROW, 0.5, model="fraud")
     with pytest.raises(TypeError, match=r"^model: missing: give it"):
         client.log_labels("a", 1)
+    with pytest.raises(TypeError, match=r"^model: missing: give it"):
+        client.log_feedback("a", "click", 1)
     client.close()
 
 

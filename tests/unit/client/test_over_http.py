@@ -18,8 +18,9 @@ from everloop.client import Client, Stats
 from everloop.client.batches import Batch
 from everloop.client.over_http import HttpTransport
 from everloop.client.sending import Accepted, Later, Refused
-from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.events import FeedbackLogged, LabelsLogged, PredictionsLogged
 from everloop.http import serve_in_thread, service_app
+from everloop.loop import Feedback
 from everloop.metrics import Metrics
 from everloop.runtime.memory import MemoryLog
 from everloop_ingest.adapters.door import Door, add_routes
@@ -44,7 +45,8 @@ def house() -> Iterator[House]:
     metrics = Metrics()
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
     publisher = Publisher(LogWriter(broker.client()), metrics, Limits(gather_s=0))
-    add_routes(app, Door(publisher, lambda: {"fraud"}, FakeWall(), metrics))
+    declared = {"click": Feedback(), "revenue": Feedback(least=0)}
+    add_routes(app, Door(publisher, lambda: {"fraud"}, FakeWall(), metrics, feedback=lambda _: declared))
     serving = serve_in_thread(app, 0)
     yield House(f"http://127.0.0.1:{serving.port}", broker)
     serving.stop()
@@ -61,6 +63,16 @@ def test_the_front_door_takes_what_is_logged_and_a_bad_row_costs_no_other(house:
     assert sorted(told) == ["a", "b", "c"]
     (labels,) = said(house.broker, topics.LABELS, LabelsLogged)
     assert (labels.label, labels.labelled_at) == ((0.0, 1.0), (NOON_MS, NOON_MS))
+
+
+def test_feedback_arrives_and_what_is_not_declared_costs_no_other(house: House) -> None:
+    with Client(house.url, model="fraud", limits=FAST, tokens={}) as client:
+        client.log_feedback(["a", "b", "c"], ["revenue", "tips", "revenue"], [12.9, 1, -1], said_at=NOON_MS)
+        client.log_feedback("a", "click", 1)
+    assert client.stats() == Stats(sent=2, refused=2)
+    told = [row for one in said(house.broker, topics.LABELS, FeedbackLogged)
+            for row in zip(one.prediction_id, one.name, one.value, strict=True)]  # fmt: skip
+    assert sorted(told) == [("a", "click", 1.0), ("a", "revenue", 12.9)]
 
 
 def test_the_example_logs_predictions_and_their_labels(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import numpy as np
 import orjson
 
 from everloop import topics
@@ -17,6 +18,9 @@ from everloop.events import (
     EVERY_MODEL,
     ClockMoved,
     Event,
+    FeedbackJoined,
+    FeedbackLogged,
+    FeedbackRouted,
     HeartbeatSent,
     KeysRouted,
     LabelsLogged,
@@ -34,7 +38,7 @@ from everloop.simulation import Build
 from everloop_ingest.adapters.archives import ArchiveFold
 from everloop_ingest.adapters.joins import JoinFold
 from everloop_ingest.adapters.routes import RouteFold
-from everloop_ingest.domain.routing import Routed, route
+from everloop_ingest.domain.routing import Routed, route, route_feedback
 
 E = TypeVar("E", bound=Event)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -48,6 +52,7 @@ LOOP = Loop.from_payload(
         "task": "binary",
         "columns": {"id": "txn", "time": "ts", "label": "y"},
         "windows": {"every": "15m", "grace": "2m"},
+        "feedback": {"revenue": {"least": 0, "most": 1000}, "click": {}},
     }
 )
 
@@ -111,6 +116,16 @@ def some_labels(label: float, *names: str, at: int = NOON_MS, model: str = "frau
     )  # fmt: skip
 
 
+def some_feedback(
+    value: float, *ids: str, name: str = "revenue", at: int = NOON_MS, model: str = "fraud"
+) -> FeedbackLogged:
+    count = len(ids)
+    return FeedbackLogged.named(
+        f"f/{name}/{value}/{'/'.join(ids)}/{at}", NOON, model, prediction_id=ids, name=(name,) * count,
+        value=(value,) * count, said_at=(at,) * count,
+    )  # fmt: skip
+
+
 def a_range(label: float, *entities: str, at: int = NOON_MS, start: int = 0, end: int = NOON_MS + 5) -> LabelsLogged:
     """Labels by entity, of predictions with times in [start, end)."""
     count = len(entities)
@@ -169,11 +184,33 @@ def outcome_rows(events: Sequence[OutcomesJoined]) -> list[tuple[str, float, int
     )
 
 
+def feedback_rows(events: Sequence[FeedbackJoined]) -> list[tuple[str, str, float, int, float | None]]:
+    """Name, id, value, when it was said, and the value before, of each row, each record id once, sorted."""
+    once = {event.id: event for event in events}
+    return sorted(
+        (event.name, *row)
+        for event in once.values()
+        for row in zip(event.prediction_id, event.value, event.said_at, event.before, strict=True)
+    )
+
+
 def keys_of(event: Rows | LabelsLogged, partitions: int = 1, origin: str = "origin") -> list[tuple[int, KeysRouted]]:
     """What is routed of a record, as events, each read from the record that is written of it."""
     return [
         (number, KeysRouted.model_validate(_plain(routed.fields) | _named(routed)))
         for number, routed in route(event, partitions, origin)
+    ]
+
+
+def routed_of(
+    event: Rows | LabelsLogged | FeedbackLogged, partitions: int = 1, origin: str = "origin"
+) -> Sequence[tuple[int, KeysRouted | FeedbackRouted]]:
+    """The same of any record; feedback becomes records of its own kind."""
+    if not isinstance(event, FeedbackLogged):
+        return keys_of(event, partitions, origin)
+    return [
+        (number, FeedbackRouted.model_validate(_plain(routed.fields) | _named(routed)))
+        for number, routed in route_feedback(event, np.arange(len(event.name)), partitions, origin)
     ]
 
 

@@ -14,6 +14,7 @@ from everloop import topics
 from everloop.errors import FatalError
 from everloop.events import DeadLettered, PredictionsLogged
 from everloop.http import service_app
+from everloop.loop import Feedback
 from everloop.metrics import Metrics
 from everloop.runtime.memory import MemoryClient, MemoryLog
 from everloop_ingest.adapters.door import Door, add_routes
@@ -37,6 +38,9 @@ class House:
 
     def labels(self, body: object, **headers: str) -> Response:
         return self._post("/v1/labels", body, headers)
+
+    def feedback(self, body: object, **headers: str) -> Response:
+        return self._post("/v1/feedback", body, headers)
 
     def post(self, path: str, content: bytes, headers: Mapping[str, str]) -> Response:
         answer: Response = self.client.post(path, content=content, headers=dict(headers))
@@ -66,6 +70,12 @@ def a_house(most_waiting: int = 5) -> Iterator[House]:
 
     publisher = Publisher(LogWriter(MemoryClient(broker, hook)), metrics, Limits(gather_s=0, most_waiting=most_waiting))
     app = service_app("ingest", metrics=metrics, ready=lambda: None)
-    add_routes(app, Door(publisher, lambda: {"fraud", "price"}, wall, metrics, lambda model: model == "fraud"))
+    declared = {"click": Feedback(), "revenue": Feedback(least=0, most=1000)}
+
+    def is_binary(model: str) -> bool:
+        return model == "fraud"
+
+    models = {"fraud", "price"}
+    add_routes(app, Door(publisher, lambda: models, wall, metrics, is_binary, feedback=lambda _: declared))
     with TestClient(app) as client:
         yield House(client, broker, metrics, wall, fails)

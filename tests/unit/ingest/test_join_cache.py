@@ -15,7 +15,15 @@ import pytest
 from everloop import topics
 from everloop.codec import Headers, decode, encode
 from everloop.errors import FatalError
-from everloop.events import KeysRouted, LabelsLogged, OutcomesJoined
+from everloop.events import (
+    Event,
+    FeedbackJoined,
+    FeedbackLogged,
+    FeedbackRouted,
+    KeysRouted,
+    LabelsLogged,
+    OutcomesJoined,
+)
 from everloop.metrics import Metrics
 from everloop.rows import Rows, rows_of
 from everloop.runtime.log import Message, Place, Record
@@ -26,7 +34,15 @@ from everloop_ingest.adapters.joins import JoinFold
 from everloop_ingest.adapters.routes import RouteFold
 from everloop_ingest.adapters.shelves import FolderShelf
 from everloop_ingest.domain.shelves import ROW, MemoryShelf, digests
-from tests.unit.ingest.builders import NOON, FakeWall, a_range, keys_of, some_labels, some_predictions
+from tests.unit.ingest.builders import (
+    NOON,
+    FakeWall,
+    a_range,
+    routed_of,
+    some_feedback,
+    some_labels,
+    some_predictions,
+)
 
 KEYS = Place(topics.KEYS.name, 0)
 RECORDS = 60
@@ -45,23 +61,28 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _log(seed: int = 0, records: int = RECORDS) -> MemoryLog:
-    """`keys` with predictions and labels in both orders, repeats and corrections, and a heartbeat now and then."""
+    """`keys` with predictions, labels and feedback in all orders, repeats and corrections, a heartbeat now and then."""
     chance, broker = random.Random(seed), MemoryLog({t.name: t.partitions for t in topics.TOPICS.values()})
     for number in range(records):
         names = [f"t{chance.randrange(400)}" for _ in range(chance.randint(1, 12))]
-        event: Rows | LabelsLogged = some_labels(float(chance.randint(0, 1)), *names, at=chance.randint(0, 9))
+        event: Rows | LabelsLogged | FeedbackLogged = some_labels(
+            float(chance.randint(0, 1)), *names, at=chance.randint(0, 9)
+        )
         if chance.random() < 0.5:
             once = tuple(dict.fromkeys(names))
             whose = tuple(f"e{int(name[1:]) % 7}" for name in once)
             event = rows_of(some_predictions(*once, version=chance.choice("vw"), entity_id=whose))
         elif chance.random() < 0.3:
             event = a_range(float(chance.randint(0, 1)), f"e{chance.randrange(7)}", at=chance.randint(0, 9))
-        for _, keys in keys_of(event, 1, f"{seed}/{number}"):
+        elif chance.random() < 0.4:
+            name, at = chance.choice(["click", "revenue"]), chance.randint(0, 9)
+            event = some_feedback(float(chance.randint(0, 3)), *dict.fromkeys(names), name=name, at=at)
+        for _, keys in routed_of(event, 1, f"{seed}/{number}"):
             _write(broker, keys)
     return broker
 
 
-def _write(broker: MemoryLog, event: KeysRouted) -> None:
+def _write(broker: MemoryLog, event: KeysRouted | FeedbackRouted) -> None:
     broker.now_ms += 7
     value, headers = encode(event, source="test", recorded=NOON)
     broker.client().publish([Message(KEYS, b"fraud", value, headers)])
@@ -273,12 +294,12 @@ def test_both_shelves_give_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_outcomes_are_as_the_contract_writes_them() -> None:
-    said = _straight(_log())
-    assert said
+    said, kinds = _straight(_log()), set[type[Event]]()
     for value, headers in said.values():
         event = decode(value, headers)
-        assert isinstance(event, OutcomesJoined)
+        kinds.add(type(event))
         assert encode(event, source="ingest", recorded=NOON) == (value, headers)
+    assert kinds == {OutcomesJoined, FeedbackJoined}
 
 
 def test_keys_are_as_the_contract_writes_them() -> None:

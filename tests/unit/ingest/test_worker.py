@@ -17,6 +17,7 @@ from everloop.books import audit, unbalanced
 from everloop.dataset import load_rows
 from everloop.events import (
     DeadLettered,
+    FeedbackJoined,
     HeartbeatPassed,
     KeysRouted,
     ManifestCommitted,
@@ -37,9 +38,11 @@ from tests.unit.ingest.builders import (
     a_range,
     apply_loop,
     beat,
+    feedback_rows,
     outcome_rows,
     places,
     said,
+    some_feedback,
     some_labels,
     some_predictions,
     write,
@@ -59,11 +62,14 @@ def _story(log: MemoryClient) -> None:
     old = some_predictions("b0", "b1", version=None, score=None, source="bootstrap", label=(1.0, None))
     write(log, topics.PREDICTIONS, 2, old)
     write(log, topics.LABELS, 3, some_labels(0.0, *NAMES[2:]))
+    write(log, topics.LABELS, 2, some_feedback(2.5, "t1", "t7"))
+    write(log, topics.LABELS, 2, some_feedback(1.0, "t1", "nobody", name="click"))
 
 
 def _epilogue(log: MemoryClient) -> None:
     """A correction of a label that has met its prediction."""
     write(log, topics.LABELS, 1, some_labels(1.0, "t2", at=NOON_MS + 1))
+    write(log, topics.LABELS, 1, some_feedback(0.0, "t7", at=NOON_MS + 1))
     beat(log, NOON_MS + MINUTE, fraud=NOON_MS + MINUTE)
 
 
@@ -75,6 +81,12 @@ EXPECTED_OUTCOMES = sorted(
         ("t2", 1.0, NOON_MS + 1),
     ]
 )
+EXPECTED_FEEDBACK = [
+    ("click", "t1", 1.0, NOON_MS, None),
+    ("revenue", "t1", 2.5, NOON_MS, None),
+    ("revenue", "t7", 0.0, NOON_MS + 1, 2.5),
+    ("revenue", "t7", 2.5, NOON_MS, None),
+]
 EXPECTED_PREDICTIONS = Counter([*NAMES, "b0", "b1"])
 
 
@@ -96,7 +108,9 @@ def _archived(broker: MemoryLog, store: ArtifactStore, kind: str) -> Counter[str
 
 def _check(simulation: Simulation, worker: Worker) -> None:
     assert outcome_rows(said(simulation.broker, topics.OUTCOMES, OutcomesJoined)) == EXPECTED_OUTCOMES
+    assert feedback_rows(said(simulation.broker, topics.OUTCOMES, FeedbackJoined)) == EXPECTED_FEEDBACK
     assert _archived(simulation.broker, worker.store, "predictions") == EXPECTED_PREDICTIONS
+    assert _archived(simulation.broker, worker.store, "feedback") == Counter(row[1] for row in EXPECTED_FEEDBACK)
     assert _archived(simulation.broker, worker.store, "outcomes") == Counter(name for name, _, _ in EXPECTED_OUTCOMES)
     assert verify(simulation.client(), worker.store).damages == []
     for group in ("route", "join", "archive"):

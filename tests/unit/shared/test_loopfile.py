@@ -50,6 +50,8 @@ GOOD = {
     "a column with a limit": "drift: {columns: {'the amount': {test: ks}}}",
     "no shadow": "rollout: {shadow: 0s, steps: [100%], labels: ignore, abort: {latency_p95: 200ms}}",
     "features": "features: {amount: numeric, country: categorical}",
+    "feedback": "feedback: {revenue: {least: 0, most: 100000}, click: {}}",
+    "as many names as there may be": f"feedback: {{{', '.join(f'n{number}: {{}}' for number in range(16))}}}",
 }
 
 # What follows the head (so its first line is 6): text, line, key, what is said, and whether the schema says so too.
@@ -127,6 +129,15 @@ BAD = [
     ("rollout: {ttl: 0s}", 6, "rollout.ttl", "is too short", True),
     ("owner: {alerts: [mail]}", 6, "owner.alerts.0", '"mail" is not allowed; allowed: topic', True),
     ("features: {amount: number}", 6, "features.amount", "allowed: numeric, categorical", True),
+    ("feedback: {}", 6, "feedback", "at least 1 item", True),
+    ("feedback: [click]", 6, "feedback", "should be a mapping", True),
+    ("feedback: {click:}", 6, "feedback.click", "an empty value should be a mapping", True),
+    ("feedback: {'a b': {}}", 6, "feedback.a b", "is no name of feedback; write a letter", True),
+    ("feedback: {click: {mean: 1}}", 6, "feedback.click.mean", "is not a key here; allowed: least, most", True),
+    ("feedback: {click: {least: '0'}}", 6, "feedback.click.least", "should be a number without quotes", True),
+    ("feedback: {click: {least: 1e13}}", 6, "feedback.click.least", "less than or equal to 1000000000000", True),
+    ("feedback: {click: {least: 2, most: 2}}", 6, "feedback.click.most", "2 is not above `least`", False),
+    (f"feedback: {{{', '.join(f'n{number}: {{}}' for number in range(17))}}}", 6, "feedback", "at most 16", True),
     ("features: {is_fraud: numeric}", 6, "features.is_fraud", "is no feature", False),
 ]
 

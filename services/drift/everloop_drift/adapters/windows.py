@@ -21,6 +21,7 @@ from everloop.events import (
     EVERY_MODEL,
     AlertRaised,
     Event,
+    FeedbackJoined,
     HeartbeatPassed,
     HeartbeatSent,
     OutcomesJoined,
@@ -128,6 +129,8 @@ class WindowsFold(Knowing):
                 self._take_rows(lane, found)
             case OutcomesJoined() if lane.kind == "outcomes":
                 self._take_labels(lane, found)
+            case FeedbackJoined() if lane.kind == "outcomes":
+                self._take_feedback(lane, found)
             case _:
                 raise InvalidError("unknown_type", "rows and heartbeats travel on this topic, and nothing else")
 
@@ -251,18 +254,29 @@ class WindowsFold(Knowing):
                 lane.settle(self.known.layouts)
 
     def _take_labels(self, lane: Lane, event: OutcomesJoined) -> None:
-        if event.source == "bootstrap":
-            lane.books.history += len(event.prediction_id)
-            return
-        missing = self.known.find(event.model, str(event.version))
-        if missing is not None:
-            self._refuse(lane, len(event.prediction_id), missing)
-        elif lane.recent.repeats(number_of(str(event.id)), lane.offset):
-            lane.books.duplicate += len(event.prediction_id)
-        else:
+        if self._is_counted(lane, event):
             if event.shadow_version is not None:
                 self.known.find(event.model, event.shadow_version)
             lane.take_labels(event, self.known.rules[event.model], self.known.layouts[event.model])
+
+    def _take_feedback(self, lane: Lane, event: FeedbackJoined) -> None:
+        if self._is_counted(lane, event):
+            lane.take_feedback(event, self.known.rules[event.model])
+
+    def _is_counted(self, lane: Lane, event: OutcomesJoined | FeedbackJoined) -> bool:
+        """Whether its rows are of a version that is known, and new; those of others are entered in the books."""
+        rows = len(event.prediction_id)
+        if event.source == "bootstrap":
+            lane.books.history += rows
+            return False
+        missing = self.known.find(event.model, str(event.version))
+        if missing is not None:
+            self._refuse(lane, rows, missing)
+        elif lane.recent.repeats(number_of(str(event.id)), lane.offset):
+            lane.books.duplicate += rows
+        else:
+            return True
+        return False
 
     def _refuse(self, lane: Lane, rows: int, reason: str) -> None:
         lane.books.quarantined += rows

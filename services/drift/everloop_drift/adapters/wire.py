@@ -28,6 +28,7 @@ from everloop.events import BooksKept, ClosedSpan, HeartbeatPassed, IdsRemembere
 from everloop.runtime.log import Message, Place
 from everloop.sketch import Inputs, Labelled, Schema, Sums
 from everloop.sketch.delays import delays_from_plain, delays_to_plain
+from everloop.sketch.feedback import Brought
 from everloop_drift.domain.cells import Cell, Key, is_plain
 from everloop_drift.domain.closing import Bounds, Chain, Owed
 from everloop_drift.domain.merging import Saved, Source
@@ -112,6 +113,7 @@ def read_cell(value: bytes, layout: Layout) -> Cell:
         None if labelled is None else Labelled.from_plain(labelled),
         None if late is None else delays_from_plain(late),
         said["offset"],
+        {name: Brought.from_plain(plain) for name, plain in sketch.get("feedback", {}).items()},
     )
 
 
@@ -198,6 +200,8 @@ def _sketch(cell: Cell) -> dict[str, object]:
         sketch["labelled"] = cell.labelled.to_plain()
     if cell.late is not None:
         sketch["late"] = delays_to_plain(cell.late)
+    if cell.feedback:
+        sketch["feedback"] = {name: cell.feedback[name].to_plain() for name in sorted(cell.feedback)}
     return sketch
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from everloop.sketch import Inputs, Labelled, Sums
+from everloop.sketch.feedback import Brought
 from everloop.sketch.layout import AS_PROFILE, Schema
 
 CHAMPION, CANDIDATE, SHADOW = "champion", "candidate", "shadow"
@@ -35,7 +36,7 @@ class Cell:
     """Counts of one key: inputs and sums of scored rows, or labelled rows and their sums.
 
     `late` (`DELAY_BINS`,) counts labels of older slices by their delay: they came behind the closing of their windows,
-    while this slice was the next to close.
+    while this slice was the next to close. `feedback` is what the rows brought, by name.
 
     `offset`: the last record of the partition that was considered for it.
     """
@@ -45,6 +46,7 @@ class Cell:
     labelled: Labelled | None = None
     late: NDArray[np.int64] | None = None
     offset: int = -1
+    feedback: dict[str, Brought] = field(default_factory=dict)
 
 
 def is_plain(schema: Schema) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from everloop.events import EVERY_MODEL
 from everloop.sketch import Inputs, Sums
 from everloop.sketch.layout import AS_PROFILE, Layout, Schema
+from everloop_drift.domain.bringing import add_feedback, add_late_feedback
 from everloop_drift.domain.cells import CHAMPION, MOST_SCHEMAS, OTHER, SHADOW, Cell, Key, is_plain
 from everloop_drift.domain.labels import add_labels, add_late
 from everloop_drift.domain.pieces import Packed, Piece, count, joined, pack, served, shadowed
@@ -20,7 +21,7 @@ from everloop_drift.domain.placing import Placed, Slice, place
 from everloop_drift.domain.recent import Recent
 
 if TYPE_CHECKING:
-    from everloop.events import OutcomesJoined
+    from everloop.events import FeedbackJoined, OutcomesJoined
     from everloop.rows import Rows
     from everloop_drift.domain.rules import Kind, WindowRules
 
@@ -114,6 +115,21 @@ class Lane:
                     add_labels(cell, event, index, scores, rules, layouts[version].scale)
         self._take_late(event, placed.behind(len(event.prediction_id)), rules)
 
+    def take_feedback(self, event: FeedbackJoined, rules: WindowRules) -> None:
+        """Take what rows have brought: of the arm that served them alone."""
+        if not self._has_room(event.model):
+            self.books.quarantined += len(event.prediction_id)
+            return
+        placed = self._placed(event.model, event.times, rules)
+        for where, index in placed.rows.items():
+            cell = self._cell(Key(event.model, str(event.version), event.arm or CHAMPION, AS_PROFILE, *where))
+            if cell is not None:
+                add_feedback(cell, event, index)
+        behind, watermark = placed.behind(len(event.prediction_id)), self.watermark(event.model)
+        late = self._next_to_close(event, rules, watermark) if behind and watermark is not None else None
+        if late is not None and watermark is not None:
+            add_late_feedback(late, event, behind, watermark)
+
     @property
     def is_full(self) -> bool:
         """Whether so many rows wait that they should be counted now."""
@@ -155,11 +171,15 @@ class Lane:
         watermark = self.watermark(event.model)
         if not behind or watermark is None:
             return
-        end = rules.next_to_close(watermark, self.kind)
-        where = (end - rules.every, end, 0)
-        cell = self._cell(Key(event.model, str(event.version), event.arm or CHAMPION, AS_PROFILE, *where))
+        cell = self._next_to_close(event, rules, watermark)
         if cell is not None:
             add_late(cell, event, behind, watermark)
+
+    def _next_to_close(self, event: OutcomesJoined | FeedbackJoined, rules: WindowRules, watermark: int) -> Cell | None:
+        """The cell of the slice that is the next to close, of the arm of the event."""
+        end = rules.next_to_close(watermark, self.kind)
+        where = (end - rules.every, end, 0)
+        return self._cell(Key(event.model, str(event.version), event.arm or CHAMPION, AS_PROFILE, *where))
 
     def _has_room(self, model: str) -> bool:
         if model in self.models or len(self.models) < MOST_MODELS:

@@ -15,6 +15,7 @@ from everloop import topics
 from everloop.events import EVERY_MODEL, WindowClosed
 from everloop_drift.domain.arms import Cells, Reference, arm_windows
 from everloop_drift.domain.arriving import labels_arrived, rows_of_fresh
+from everloop_drift.domain.bringing import feedback_windows
 from everloop_drift.domain.cells import SHADOW, Cell, Key
 from everloop_drift.domain.closing import Chain, Closing, closed, next_closing, passed_over
 from everloop_drift.domain.rules import KINDS
@@ -135,7 +136,7 @@ class Merge:
             window = _window(model, closing, found, rules, references)
             predicted = {f"{arm.arm}|{arm.version}": arm.rows for arm in window.arms if arm.arm != SHADOW}
             held.chain = closed(held.chain, closing, rules, predicted, rows_of_fresh(found, closing))
-            if not closing.revision or window.arms:
+            if not closing.revision or window.arms or window.feedback:
                 yield window
 
     def spent(self, model: str, rules: WindowRules) -> tuple[list[tuple[Key, Source]], bool]:
@@ -187,6 +188,7 @@ def _window(
         arms=arms,
         rows=sum(arm.rows for arm in arms if arm.arm != SHADOW),
         labels=labels_arrived(found, closing) if closing.kind == "outcomes" else None,
+        feedback=feedback_windows(found, closing, rules.feedback) if closing.kind == "outcomes" else (),
     )
 
 

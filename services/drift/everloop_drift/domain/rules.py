@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["inputs", "outcomes"]
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)
+_DECLARED: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 KINDS: tuple[Kind, Kind] = ("inputs", "outcomes")
 
 
@@ -22,7 +23,8 @@ KINDS: tuple[Kind, Kind] = ("inputs", "outcomes")
 class WindowRules:
     """`slack` is how long after its end a slice stays open, by kind; `revise` how long late rows are taken after that.
 
-    A window is `size` long, or has at least `rows` rows. Quality is never closed before the window itself.
+    A window is `size` long, or has at least `rows` rows. Quality is never closed before the window itself. `feedback`
+    are the names that the loop file declares.
     """
 
     every: int
@@ -33,6 +35,7 @@ class WindowRules:
     horizon: int
     revise: int
     task: Task
+    feedback: tuple[str, ...] = ()
 
     @classmethod
     def of_payload(cls, loop: Mapping[str, object]) -> WindowRules:
@@ -49,6 +52,7 @@ class WindowRules:
             horizon=max(milliseconds(windows.grace), milliseconds(labels.horizon)),
             revise=milliseconds(windows.revise),
             task=_TASK.validate_python(loop["task"]),
+            feedback=tuple(sorted(_DECLARED.validate_python(loop.get("feedback") or {}))),
         )
 
     def crosses(self, before: int, after: int) -> bool:

@@ -21,6 +21,7 @@ from everloop.events import (
     EVERY_MODEL,
     AlertRaised,
     Event,
+    FeedbackJoined,
     HeartbeatPassed,
     HeartbeatSent,
     LoopApplied,
@@ -109,9 +110,9 @@ class ArchiveFold:
         match found:
             case HeartbeatSent() | HeartbeatPassed():
                 self.clocks[record.place] = newest(self.clocks.get(record.place, {}), found.clocks)
-            case Rows() | OutcomesJoined() if self._seen(record.place, str(found.id)):
+            case Rows() | OutcomesJoined() | FeedbackJoined() if self._seen(record.place, str(found.id)):
                 self.ledger.enter(record, duplicate=len(found.prediction_id))
-            case Rows() | OutcomesJoined():
+            case Rows() | OutcomesJoined() | FeedbackJoined():
                 self._add(record, found)
             case _:
                 self.ledger.enter(record, quarantined=named_rows(record))
@@ -180,7 +181,7 @@ class ArchiveFold:
         return waiting
 
     def _add(self, record: Record, event: Taken) -> None:
-        source = Source(record.place.topic, record.place.partition, event.model)
+        source = Source(record.place.topic, record.place.partition, event.model, archiving.kind_of(event))
         self.metrics.inc("everloop_rows_total", len(event.prediction_id), group=self.name, topic=source.topic)
         known, rows = self.written.get(source), len(event.prediction_id)
         written = known is not None and record.offset <= known.last_offset
@@ -193,14 +194,13 @@ class ArchiveFold:
         self.batches.setdefault(source, Batch(self._now())).add(record.offset, event)
 
     def _write(self, source: Source, batch: Batch) -> Message:
-        kind = "predictions" if source.topic == topics.PREDICTIONS.name else "outcomes"
-        made = archiving.prediction_columns if kind == "predictions" else archiving.outcome_columns
-        data = to_parquet(made(batch))
+        kind = source.kind
+        data = to_parquet(archiving.COLUMNS[kind](batch))
         name = name_of(source.model, kind, source.partition, (batch.first_offset, batch.last_offset))
         kept = self.store.put(data, "archive", name)
         known, watermark = self.written.get(source), self._watermark(source)
         event = ManifestCommitted.named(
-            f"{source.topic}/{source.partition}/{batch.first_offset}-{batch.last_offset}/{source.model}",
+            f"{source.topic}/{source.partition}/{batch.first_offset}-{batch.last_offset}/{source.model}{_suffix(kind)}",
             moment(watermark), source.model, kind=kind, topic=source.topic, partition=source.partition,
             first_offset=batch.first_offset, last_offset=batch.last_offset, uri=kept.uri, sha256=kept.sha256,
             rows=batch.rows, history_rows=batch.history_rows, coverage=coverage(batch, self._every(source.model)),
@@ -212,7 +212,7 @@ class ArchiveFold:
         return message(topics.ARCHIVE, partition(source.model, topics.PARTITIONS), event, self.wall())
 
     def _note(self, event: ManifestCommitted) -> None:
-        source = Source(event.topic, event.partition, event.model)
+        source = Source(event.topic, event.partition, event.model, event.kind)
         known = self.written.get(source)
         if known is None or not announced(event, known):
             self.written[source] = event
@@ -249,6 +249,11 @@ class ArchiveFold:
 
     def _now(self) -> int:
         return int(self.wall().timestamp() * 1000)
+
+
+def _suffix(kind: archiving.Kind) -> str:
+    """What tells files of feedback from those of labels of the same offsets; other names are as they always were."""
+    return "/feedback" if kind == "feedback" else ""
 
 
 def _identity(record: Record) -> str | None:

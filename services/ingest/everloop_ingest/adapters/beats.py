@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +14,7 @@ from everloop.buckets import partition
 from everloop.errors import FatalError
 from everloop.events import EVERY_MODEL, ClockMoved, Event, HeartbeatSent
 from everloop.hosting import Health
+from everloop.loop import Feedback
 from everloop.metrics import Metrics
 from everloop.runtime.broadcast import Broadcast, World
 from everloop.runtime.log import Assignment, Log, Message, Record
@@ -84,6 +85,11 @@ class Beater:
         """What the versions of a model were made to be asked, and whether rows that are unlike are refused."""
         loop = self.world.loops.get(model)
         return replace(self.known.get(model, UNKNOWN), refuses=loop is not None and loop.door.signature == "refuse")
+
+    def feedback(self, model: str) -> Mapping[str, Feedback]:
+        """Which feedback the loop file of a model declares."""
+        loop = self.world.loops.get(model)
+        return {} if loop is None else loop.feedback or {}
 
     @property
     def own_clocks(self) -> dict[str, int]:

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from everloop.errors import InvalidError
-from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.events import FeedbackLogged, LabelsLogged, PredictionsLogged
 from everloop.http import Problem, RefusedError, location, problems, refuse
+from everloop.loop.feedback import Wrong
 from everloop.rows import Rows, listed
 from everloop.rows.arrow import read_arrow
 from everloop_ingest.adapters.records import Said
@@ -22,7 +23,7 @@ from everloop_ingest.domain.signatures import Rule, Unlike
 M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", reading.Columns, reading.LabelColumns)
 R = TypeVar("R", reading.Row, reading.LabelRow, reading.RangeRow)
-E = TypeVar("E", PredictionsLogged, LabelsLogged)
+E = TypeVar("E", PredictionsLogged, LabelsLogged, FeedbackLogged)
 Body = dict[str, object]
 SHOWN_OF_A_ROW: Final = 5
 MOST_ERRORS: Final = 50_000
@@ -116,6 +117,72 @@ def _range_rows(body: Body) -> tuple[str, Sequence[Body]]:
     if not _rows_sent(body):
         refuse(422, "entity_id", "unequal_columns", "all columns have as many rows as entity_id")
     names = reading.RangeRow.model_fields
+    values = zip(*(getattr(columns, name) for name in names), strict=True)
+    return columns.model, [dict(zip(names, row, strict=True)) for row in values]
+
+
+def read_feedback(body: Body, stamp: Stamp) -> Judged:
+    """Feedback: columns, rows, or one row. Raises as `read_predictions`."""
+    return _feedback(_listed(body) if is_one_row(body) else body, stamp)
+
+
+def feedback_of(body: Body, stamp: Stamp) -> Judged:
+    """Columns alone: the data of `FeedbackLogged`, and the model. Raises as `read_predictions`."""
+    if "rows" in body:
+        refuse(422, "rows", "extra_forbidden", "the data of an event is columns")
+    return _feedback(body, stamp)
+
+
+def _feedback(body: Body, stamp: Stamp) -> Judged:
+    model, sent = _feedback_rows(body)
+    good: list[reading.FeedbackRow] = []
+    wrong: dict[int, list[Problem]] = {}
+    seen, budget = set[tuple[str, str]](), Budget()
+    for place, row in enumerate(sent):
+        found = _feedback_row(row, place, stamp, seen, budget)
+        if isinstance(found, reading.FeedbackRow):
+            good.append(found)
+        else:
+            wrong[place] = found
+    if not good:
+        raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
+    bad: Body = {"model": model, "rows": [sent[place] for place in wrong]} if wrong else {}
+    return Judged(_built(lambda: reading.feedback_from_rows(model, good, stamp)), len(sent), wrong, bad)
+
+
+def _feedback_row(
+    row: Body, place: int, stamp: Stamp, seen: set[tuple[str, str]], budget: Budget
+) -> reading.FeedbackRow | list[Problem]:
+    """A good row, which is `seen` then; or what is wrong with it."""
+    try:
+        found = reading.FeedbackRow.model_validate(row)
+    except ValidationError as error:
+        budget.spend(error)
+        return problems(error, f"rows.{place}")
+    if (rule := reading.undeclared(found, stamp)) is not None:
+        return [Problem(f"rows.{place}.{_AT[rule]}", rule, _FEEDBACK_RULES[rule])]
+    if (found.prediction_id, found.name) in seen:
+        return [Problem(f"rows.{place}.prediction_id", "duplicate", "an earlier row has the same prediction and name")]
+    seen.add((found.prediction_id, found.name))
+    return found
+
+
+_AT: Final[Mapping[Wrong, str]] = {"unknown_feedback": "name", "out_of_bounds": "value"}
+_FEEDBACK_RULES: Final[Mapping[Wrong, str]] = {
+    "unknown_feedback": "declare the name under `feedback` in the model's loop file, and apply it",
+    "out_of_bounds": "the loop file takes values from `least` to `most` of this name alone",
+}
+
+
+def _feedback_rows(body: Body) -> tuple[str, Sequence[Body]]:
+    """The model, and columns as rows."""
+    if "rows" in body:
+        about = _valid(reading.FeedbackRows, body)
+        return about.model, about.rows
+    columns = _valid(reading.FeedbackColumns, body)
+    if not _rows_sent(body):
+        refuse(422, "prediction_id", "unequal_columns", "all columns have as many rows as prediction_id")
+    names = reading.FeedbackRow.model_fields
     values = zip(*(getattr(columns, name) for name in names), strict=True)
     return columns.model, [dict(zip(names, row, strict=True)) for row in values]
 

@@ -22,11 +22,12 @@ from everloop.errors import InvalidError
 from everloop.runtime.log import Log, Place, Record
 from everloop_ingest.adapters.shelves import FILED, FolderShelf, Tail, packed, unpacked, write, writing
 from everloop_ingest.domain.batches import Group
+from everloop_ingest.domain.feedback import Feedback, NoShelf, shrunk
 from everloop_ingest.domain.joining import HORIZON_MS, MOST_REMEMBERED, Join, Watermarks
 from everloop_ingest.domain.ranges import Known
 from everloop_ingest.domain.shelves import ROW, Columns, MemoryShelf, Table
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 STATE: Final = "state.npz"
 OFTEN: Final = 100_000
 """Rows after which it is worth while to write the state anew; of a large one a quarter of it."""
@@ -126,11 +127,12 @@ class FolderCache:
             "position": held.position, "last": held.last, "newest": held.newest, "appended_ms": held.appended_ms,
             "heard": held.watermarks.heard, "minute": join.minute, "groups": join.groups, "first": join.open.first,
             "first_open": shelf.first_open, "files": {number: file.check for number, file in shelf.files.items()},
+            "feedback": {"names": join.feedback.names, "since": join.feedback.since, "first": join.feedback.told.first},
         }  # fmt: skip
         arrays = {
             "told": np.frombuffer(json.dumps(told).encode(), np.uint8),
             **_tail(shelf.tail), **join.ranges.columns, "parked_keys": parked.keys[: len(parked)],
-            **_named("open", join.open.columns), **_named("parked", parked.columns),
+            **_named("open", join.open.columns), **_named("parked", parked.columns), **_feedback(join.feedback),
         }  # fmt: skip
         write(self.folder_of(place) / STATE, lambda out: np.savez(out, **cast("Any", arrays)))
         shelf.tidy()
@@ -166,6 +168,7 @@ class FolderCache:
         waiting.append(keys, np.zeros(len(keys), ROW), [""] * len(keys))
         join.parked = Table.restored(waiting, 0, keys, _taken("parked", arrays), holes=True)
         join.ranges = Known.restored(arrays)
+        join.feedback = _feedback_of(told["feedback"], arrays)
         return join
 
 
@@ -199,6 +202,22 @@ def _last(log: Log, place: Place, position: int) -> str:
 def _tail(tail: Tail) -> dict[str, NDArray[Any]]:
     names, sizes = packed(tail.names)
     return {"rows": tail.rows, "keys": tail.keys, "names": np.frombuffer(names, np.uint8), "sizes": sizes}
+
+
+def _feedback(known: Feedback) -> dict[str, NDArray[Any]]:
+    """The columns of both tables; of values that wait those that wait no more are left out."""
+    waiting = shrunk(known.waiting)
+    return {
+        "told_keys": known.told.all_keys, **_named("told", known.told.columns),
+        "waiting_keys": waiting.all_keys, **_named("waiting", waiting.columns),
+    }  # fmt: skip
+
+
+def _feedback_of(told: Mapping[str, Any], arrays: Arrays) -> Feedback:
+    """What `_feedback` gave."""
+    values = Table.restored(NoShelf(), told["first"], arrays["told_keys"], _taken("told", arrays))
+    waiting = Table.restored(NoShelf(), 0, arrays["waiting_keys"], _taken("waiting", arrays), holes=True)
+    return Feedback(values, waiting, told["names"], told["since"])
 
 
 def _named(table: str, columns: Columns) -> dict[str, NDArray[Any]]:

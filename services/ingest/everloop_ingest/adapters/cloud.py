@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from everloop import codec, topics
 from everloop.codec import Headers
 from everloop.errors import InvalidError
-from everloop.events import ENVELOPE, LabelsLogged, PredictionsLogged, named_id
+from everloop.events import ENVELOPE, FeedbackLogged, LabelsLogged, PredictionsLogged, named_id
 from everloop.http import RefusedError, loads, media_type, problems, refuse
 from everloop.topics import Topic
 from everloop_ingest.adapters import bodies
@@ -34,7 +34,14 @@ STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-bat
 ACCEPTED: Final = (STRUCTURED, BATCH)
 MOST_EVENTS: Final = 1_000
 """Of a batch: each costs some ten thousandths of a second, in which nobody else is answered."""
-TOPIC_OF: Final = {PredictionsLogged: topics.PREDICTIONS, LabelsLogged: topics.LABELS}
+Kind = type[PredictionsLogged | LabelsLogged | FeedbackLogged]
+TOPIC_OF: Final[Mapping[Kind, Topic]] = {
+    PredictionsLogged: topics.PREDICTIONS, LabelsLogged: topics.LABELS, FeedbackLogged: topics.LABELS
+}  # fmt: skip
+READ: Final[Mapping[Kind, bodies.Read]] = {
+    PredictionsLogged: bodies.predictions_of, LabelsLogged: bodies.labels_of, FeedbackLogged: bodies.feedback_of,
+}  # fmt: skip
+SENT: Final = ", ".join(kind.TYPE for kind in TOPIC_OF)
 Identity = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,200}$")]
 
 
@@ -105,7 +112,8 @@ def is_binary(request: Request) -> bool:
 
 def topic_of(item: Item) -> Topic:
     """Where an event belongs, whatever else is wrong with it; `predictions` for what is of no type of ours."""
-    return topics.LABELS if item.attributes.get("type") == LabelsLogged.TYPE else topics.PREDICTIONS
+    told = item.attributes.get("type")
+    return next((topic for kind, topic in TOPIC_OF.items() if told == kind.TYPE), topics.PREDICTIONS)
 
 
 def read(item: Item, now: Stamp, check_model: Callable[[str], None]) -> Read:
@@ -118,7 +126,7 @@ def read(item: Item, now: Stamp, check_model: Callable[[str], None]) -> Read:
     check_model(found.subject)
     try:
         data = _data(item, found)
-        judged = bodies.predictions_of(data, now) if kind is PredictionsLogged else bodies.labels_of(data, now)
+        judged = READ[kind](data, now)
     except RefusedError as error:
         raise error.below("data") from None
     said = moment(found.time) if found.time is not None else now.now
@@ -128,15 +136,12 @@ def read(item: Item, now: Stamp, check_model: Callable[[str], None]) -> Read:
     return Read(TOPIC_OF[kind], replace(judged, event=event, wrong=wrong, at="data"), digest)
 
 
-def _kind(name: str) -> type[PredictionsLogged | LabelsLogged]:
+def _kind(name: str) -> Kind:
     """Of the event types, those that a producer may say."""
-    try:
-        kind = codec.type_of({"type": name})
-    except InvalidError:
-        refuse(422, "type", "unknown_type", f"send {PredictionsLogged.TYPE} or {LabelsLogged.TYPE}")
-    if kind is not PredictionsLogged and kind is not LabelsLogged:
-        refuse(422, "type", "unknown_type", f"producers send {PredictionsLogged.TYPE} or {LabelsLogged.TYPE}")
-    return PredictionsLogged if kind is PredictionsLogged else LabelsLogged
+    found = next((kind for kind in TOPIC_OF if name == kind.TYPE), None)
+    if found is None:
+        refuse(422, "type", "unknown_type", f"producers send one of {SENT}")
+    return found
 
 
 def _data(item: Item, found: Attributes) -> Body:

@@ -1,9 +1,9 @@
-"""The front door: three routes. 202 means that the broker has acknowledged every row that is said to be accepted."""
+"""The front door: four routes. 202 means that the broker has acknowledged every row that is said to be accepted."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Literal
@@ -17,16 +17,26 @@ from pydantic import TypeAdapter, ValidationError
 from everloop import topics
 from everloop.buckets import partition
 from everloop.codec import Headers
-from everloop.events import LabelsLogged
+from everloop.events import FeedbackLogged, LabelsLogged, PredictionsLogged
 from everloop.http import Problem, RefusedError, loads, media_type, problems, refuse
+from everloop.loop import Feedback
 from everloop.metrics import Metrics
 from everloop.runtime.log import Message
 from everloop.topics import Topic
 from everloop_ingest.adapters import cloud, quick
-from everloop_ingest.adapters.bodies import Body, Judged, Read, arrow_columns, is_one_row, read_labels, read_predictions
+from everloop_ingest.adapters.bodies import (
+    Body,
+    Judged,
+    Read,
+    arrow_columns,
+    is_one_row,
+    read_feedback,
+    read_labels,
+    read_predictions,
+)
 from everloop_ingest.adapters.letters import Letters
 from everloop_ingest.adapters.publisher import BacklogError, BrokerGoneError, Publisher
-from everloop_ingest.adapters.records import Said, Wall, message
+from everloop_ingest.adapters.records import Said, Told, Wall, message
 from everloop_ingest.domain.reading import Stamp
 from everloop_ingest.domain.remembering import Known, Seen
 from everloop_ingest.domain.signatures import UNKNOWN, Signatures
@@ -37,14 +47,19 @@ KEY_HEADER: Final = "idempotency-key"
 LONGEST_KEY: Final = 200
 RETRY_AFTER_S: Final = "1"
 JSON_HEADERS: Final[Headers] = (("content-type", JSON.encode()),)
-Kind = Literal["predictions", "labels"]
+Kind = Literal["predictions", "labels", "feedback"]
+KINDS: Final[Mapping[str, Kind]] = {
+    PredictionsLogged.TYPE: "predictions", LabelsLogged.TYPE: "labels", FeedbackLogged.TYPE: "feedback"
+}  # fmt: skip
+"""Of which kind the rows of an event are, by its type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
     """What the routes need. `models` are those of `loops`, asked for at each request; None before it was read.
 
-    Of one of them `is_binary` says whether its labels are 0 and 1, `signatures` what its versions are made to be asked.
+    Of one of them `is_binary` says whether its labels are 0 and 1, `signatures` what its versions are made to be asked,
+    `feedback` which its loop file declares.
     """
 
     publisher: Publisher
@@ -53,6 +68,7 @@ class Door:
     metrics: Metrics
     is_binary: Callable[[str], bool] = lambda _: False
     signatures: Callable[[str], Signatures] = lambda _: UNKNOWN
+    feedback: Callable[[str], Mapping[str, Feedback]] = lambda _: {}
     seen: Seen = field(default_factory=Seen)
     letters: Letters = field(init=False)
 
@@ -63,16 +79,23 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """What a route takes: media types, how a body is proved to be good, and how it is read where it is not."""
+    """What a route takes: media types, how a body is proved to be good, and how it is read where it is not.
 
+    `headers` say how the body of a dead letter is read, where it came as JSON.
+    """
+
+    kind: Kind
     topic: Topic
     media: Sequence[str]
     prove: quick.Prove
     read: Read
+    headers: Headers = JSON_HEADERS
 
 
-PREDICTIONS: Final = Accepts(topics.PREDICTIONS, (JSON, ARROW), quick.predictions, read_predictions)
-LABELS: Final = Accepts(topics.LABELS, (JSON,), quick.labels, read_labels)
+FEEDBACK_HEADERS: Final[Headers] = (*JSON_HEADERS, ("ce_type", FeedbackLogged.TYPE.encode()))
+PREDICTIONS: Final = Accepts("predictions", topics.PREDICTIONS, (JSON, ARROW), quick.predictions, read_predictions)
+LABELS: Final = Accepts("labels", topics.LABELS, (JSON,), quick.labels, read_labels)
+FEEDBACK: Final = Accepts("feedback", topics.LABELS, (JSON,), quick.feedback, read_feedback, FEEDBACK_HEADERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +112,14 @@ class Sent:
         """The event."""
         return self.judged.event
 
+    @property
+    def kind(self) -> Kind:
+        """Of which kind its rows are."""
+        return KINDS[self.event.kind if isinstance(self.event, Told) else self.event.TYPE]
+
 
 def add_routes(app: FastAPI, door: Door) -> None:
-    """Add `POST /v1/predictions`, `POST /v1/labels` and `POST /v1/events`."""
+    """Add `POST /v1/predictions`, `/v1/labels`, `/v1/feedback` and `/v1/events`."""
 
     async def predictions(request: Request) -> Response:
         return await _accept(request, door, PREDICTIONS)
@@ -99,10 +127,14 @@ def add_routes(app: FastAPI, door: Door) -> None:
     async def labels(request: Request) -> Response:
         return await _accept(request, door, LABELS)
 
+    async def feedback(request: Request) -> Response:
+        return await _accept(request, door, FEEDBACK)
+
     async def events(request: Request) -> Response:
         return await _accept_events(request, door)
 
-    for path, route in (("/v1/predictions", predictions), ("/v1/labels", labels), ("/v1/events", events)):
+    routes = {"predictions": predictions, "labels": labels, "feedback": feedback, "events": events}
+    for path, route in ((f"/v1/{name}", route) for name, route in routes.items()):
         app.router.add_api_route(path, route, methods=["POST"], route_class_override=DirectRoute)
 
 
@@ -115,23 +147,23 @@ class DirectRoute(APIRoute):
         return handler
 
 
-# ----------------------------------------------------------------------------------------------- predictions and labels
+# ------------------------------------------------------------------------------------- predictions, labels and feedback
 
 
 async def _accept(request: Request, door: Door, kind: Accepts) -> Response:
-    topic, headers = kind.topic, JSON_HEADERS
+    headers = kind.headers
     try:
         media = media_type(request, kind.media)
         if media != JSON:
             headers = (("content-type", media.encode()),)
         sent = await _read(request, door, kind, media)
     except RefusedError as error:
-        await _keep(door, _refused(door, topic, error, await _body(request, error), headers, request))
+        await _keep(door, _refused(door, kind, error, await _body(request, error), headers, request))
         raise
     try:
         await _publish(door, [sent], _letter_of_rows(door, sent))
     except RefusedError as error:
-        door.metrics.inc("everloop_rows_refused_total", kind=_kind(topic), reason=error.problems[0].rule)
+        door.metrics.inc("everloop_rows_refused_total", kind=kind.kind, reason=error.problems[0].rule)
         raise
     return Response(_answer_in_json(sent), 202, media_type=JSON)
 
@@ -171,7 +203,7 @@ def _judged(request: Request, door: Door, kind: Accepts, raw: bytes, body: Body)
 def _stamp(door: Door, name: str, model: object) -> Stamp:
     if not isinstance(model, str):
         return Stamp(name, door.wall())
-    return Stamp(name, door.wall(), door.is_binary(model), door.signatures(model))
+    return Stamp(name, door.wall(), door.is_binary(model), door.signatures(model), door.feedback(model))
 
 
 def _object(raw: bytes) -> Body:
@@ -223,7 +255,7 @@ async def _accept_events(request: Request, door: Door) -> JSONResponse:
         items, batch = await cloud.items_of(request)
     except RefusedError as error:
         headers = (("content-type", request.headers.get("content-type", "").encode()),)
-        await _keep(door, _refused(door, topics.PREDICTIONS, error, await _body(request, error), headers, request))
+        await _keep(door, _refused(door, PREDICTIONS, error, await _body(request, error), headers, request))
         raise
     found = [_event(door, item, str(place) if batch else "") for place, item in enumerate(items)]
     sent = [one for one in found if isinstance(one, Sent)]
@@ -252,7 +284,7 @@ def _event(door: Door, item: cloud.Item, place: str) -> Sent | RefusedError:
         read = cloud.read(item, stamp, lambda model: _check_model(door, model, "subject"))
         return _remembered(door, read.topic, read.judged, read.digest)
     except RefusedError as error:
-        door.metrics.inc("everloop_rows_refused_total", kind=_kind(cloud.topic_of(item)), reason=error.problems[0].rule)
+        door.metrics.inc("everloop_rows_refused_total", kind=_kind_of(item), reason=error.problems[0].rule)
         return error.below(place) if place else error
 
 
@@ -293,7 +325,7 @@ def _record(door: Door, one: Sent) -> Message:
 
 
 def _count(door: Door, one: Sent) -> None:
-    kind = _kind(one.topic)
+    kind = one.kind
     if one.digest is not None:
         door.seen.acknowledged(one.event.id, one.digest)
     door.metrics.inc("everloop_rows_accepted_total", one.judged.accepted, kind=kind, model=one.event.model)
@@ -316,13 +348,13 @@ async def _keep(door: Door, letters: Sequence[Message]) -> None:
 
 
 def _refused(
-    door: Door, topic: Topic, error: RefusedError, raw: bytes, headers: Headers, request: Request
+    door: Door, kind: Accepts, error: RefusedError, raw: bytes, headers: Headers, request: Request
 ) -> list[Message]:
     """Count a refused request, and give its letter."""
-    door.metrics.inc("everloop_rows_refused_total", kind=_kind(topic), reason=error.problems[0].rule)
+    door.metrics.inc("everloop_rows_refused_total", kind=kind.kind, reason=error.problems[0].rule)
     asked = request.query_params.get("model")
     told = (*headers, ("ce_subject", asked.encode())) if asked else headers
-    return door.letters.letter(topic, error.status, error.problems, raw, told, _applied(door, asked))
+    return door.letters.letter(kind.topic, error.status, error.problems, raw, told, _applied(door, asked))
 
 
 async def _body(request: Request, error: RefusedError) -> bytes:
@@ -336,7 +368,8 @@ def _letter_of_rows(door: Door, sent: Sent) -> list[Message]:
         return []
     wrong = [problem for each in sent.judged.wrong.values() for problem in each]
     value = json.dumps(sent.judged.refused, separators=(",", ":")).encode()
-    return door.letters.letter(sent.topic, 422, wrong, value, JSON_HEADERS, sent.event.model)
+    headers = FEEDBACK_HEADERS if sent.kind == "feedback" else JSON_HEADERS
+    return door.letters.letter(sent.topic, 422, wrong, value, headers, sent.event.model)
 
 
 def _applied(door: Door, model: object) -> str | None:
@@ -349,12 +382,11 @@ def _applied(door: Door, model: object) -> str | None:
 def _answer(sent: Sent) -> dict[str, object]:
     """One result per row that was sent, in order; nothing of a bad row is repeated."""
     judged = sent.judged
-    kind, found = _named(judged.event)
-    names = iter(found)
+    names = iter(_named(judged.event))
     items: list[dict[str, object]] = [
         {"status": 422, "errors": [_plain(problem) for problem in judged.wrong[place]]}
         if place in judged.wrong
-        else {"status": 202, kind: next(names)}
+        else {"status": 202, **next(names)}
         for place in range(judged.asked)
     ]
     for place, told in judged.warnings.items():
@@ -363,20 +395,23 @@ def _answer(sent: Sent) -> dict[str, object]:
     return {**sums, "items": items}
 
 
-def _named(event: Said) -> tuple[str, Sequence[str]]:
-    """What rows are called: predictions, or the entities of labels that name no predictions."""
+def _named(event: Said) -> Iterator[dict[str, str]]:
+    """What rows are called: by predictions, by the entities of labels that name none, by predictions and names."""
     if isinstance(event, LabelsLogged) and event.entity_id is not None:
-        return "entity_id", event.entity_id
-    return "prediction_id", event.prediction_id
+        return ({"entity_id": name} for name in event.entity_id)
+    if isinstance(event, FeedbackLogged):
+        pairs = zip(event.prediction_id, event.name, strict=True)
+        return ({"prediction_id": prediction, "name": name} for prediction, name in pairs)
+    return ({"prediction_id": name} for name in event.prediction_id)
 
 
 def _answer_in_json(sent: Sent) -> bytes:
     """The same as bytes. Where there is nothing but names to tell, which need no escapes, it is one text at once."""
-    judged = sent.judged
-    kind, found = _named(judged.event)
-    if judged.wrong or judged.unlike or kind != "prediction_id":
+    judged, event = sent.judged, sent.judged.event
+    longer = isinstance(event, FeedbackLogged) or (isinstance(event, LabelsLogged) and event.entity_id is not None)
+    if judged.wrong or judged.unlike or longer:
         return orjson.dumps(_answer(sent))
-    names = '"},{"status":202,"prediction_id":"'.join(found)
+    names = '"},{"status":202,"prediction_id":"'.join(event.prediction_id)
     sums = f'"id":"{judged.event.id}","accepted":{judged.accepted},"refused":0'
     return f'{{{sums},"items":[{{"status":202,"prediction_id":"{names}"}}]}}'.encode()
 
@@ -389,5 +424,7 @@ def _plain(problem: Problem) -> Mapping[str, str]:
     return {"where": problem.where, "rule": problem.rule, "fix": problem.fix}
 
 
-def _kind(topic: Topic) -> Kind:
-    return "predictions" if topic is topics.PREDICTIONS else "labels"
+def _kind_of(item: cloud.Item) -> Kind:
+    """Of which kind the rows of an event would be; `predictions` for what is of no type of ours."""
+    told = item.attributes.get("type")
+    return KINDS.get(told, "predictions") if isinstance(told, str) else "predictions"

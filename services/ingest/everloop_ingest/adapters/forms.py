@@ -8,12 +8,14 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field, JsonValue
 from pydantic.json_schema import models_json_schema
 
-from everloop.events import LabelsLogged, PredictionsLogged
+from everloop.events import FeedbackLogged, LabelsLogged, PredictionsLogged
 from everloop_ingest.adapters.cloud import ARROW, BATCH, JSON, MOST_EVENTS, STRUCTURED, Attributes
 from everloop_ingest.domain import reading
 
 Schema = dict[str, JsonValue]
 REF: Final = "#/components/schemas/"
+DATA: Final = ("Columns", "LabelColumns", "RangeColumns", "FeedbackColumns")
+"""What the data of an event may be."""
 BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 MEANINGS: Final[Mapping[int, str]] = {
     202: "acknowledged by the broker, with a result per row or event",
@@ -48,6 +50,12 @@ class PlainRange(reading.RangeRow):
     model: reading.Name
 
 
+class PlainFeedback(reading.FeedbackRow):
+    """One value of feedback as one object."""
+
+    model: reading.Name
+
+
 class RowError(BaseModel):
     """One thing that is wrong: where, which rule, and what to do about it. It repeats no value."""
 
@@ -68,6 +76,7 @@ class RowResult(BaseModel):
     status: Annotated[int, Field(ge=202, le=422)]
     prediction_id: str | None = None
     entity_id: str | None = None
+    name: str | None = None
     warnings: list[RowError] | None = None
     errors: list[RowError] | None = None
 
@@ -103,10 +112,11 @@ class BatchAnswer(BaseModel):
 
 def document() -> Schema:
     """The whole document, OpenAPI 3.1."""
-    about = "Takes predictions and labels. Written by `make docs`; a test holds the door to it."
+    about = "Takes predictions, labels and feedback. Written by `make docs`; a test holds the door to it."
     paths: Schema = {
         "/v1/predictions": _path("Log predictions", _predictions(), [_KEY, _MODEL], ["Accepted"]),
         "/v1/labels": _path("Log labels", _labels(), [_KEY], ["Accepted"]),
+        "/v1/feedback": _path("Log feedback", _feedback(), [_KEY], ["Accepted"]),
         "/v1/events": _path("Log CloudEvents", _events(), _ATTRIBUTES, ["Accepted", "BatchAnswer"]),
     }
     return {
@@ -123,28 +133,34 @@ def document() -> Schema:
 def _schemas() -> Schema:
     shown: Sequence[type[BaseModel]] = (
         reading.Columns, reading.Rows, reading.Row, PlainRow, reading.LabelColumns, reading.LabelRows, reading.LabelRow,
-        PlainLabel, reading.RangeColumns, reading.RangeRow, PlainRange, Attributes, Accepted, BatchAnswer, Refused,
+        PlainLabel, reading.RangeColumns, reading.RangeRow, PlainRange, reading.FeedbackColumns, reading.FeedbackRows,
+        reading.FeedbackRow, PlainFeedback, Attributes, Accepted, BatchAnswer, Refused,
     )  # fmt: skip
     _, found = models_json_schema([(model, "validation") for model in shown], ref_template=f"{REF}{{model}}")
     schemas: Schema = found["$defs"]
     _inside(schemas, "Rows", "properties", "rows")["items"] = _ref("Row")
     _inside(schemas, "LabelRows", "properties", "rows")["items"] = {"anyOf": [_ref("LabelRow"), _ref("RangeRow")]}
-    for name, column in _inside(schemas, "RangeColumns", "properties").items():
-        if isinstance(column, dict) and name != "model":
-            column["items"] = _inside(schemas, "RangeRow", "properties")[name]
-    for name in ("Columns", "LabelColumns", "RangeColumns"):  # the data of an event says no model: its subject does
+    _inside(schemas, "FeedbackRows", "properties", "rows")["items"] = _ref("FeedbackRow")
+    for columns, row in (("RangeColumns", "RangeRow"), ("FeedbackColumns", "FeedbackRow")):
+        for name, column in _inside(schemas, columns, "properties").items():
+            if isinstance(column, dict) and name != "model":
+                column["items"] = _inside(schemas, row, "properties")[name]
+    for name in DATA:  # the data of an event says no model: its subject does
         data = dict(_inside(schemas, name))
         data["properties"] = {key: one for key, one in _inside(data, "properties").items() if key != "model"}
         data["required"] = [key for key in _required(data) if key != "model"]
         schemas[f"{name}Data"] = data
     said = _inside(schemas, "Attributes", "properties")
-    said["type"] = {"enum": [PredictionsLogged.TYPE, LabelsLogged.TYPE], "description": "what producers may say"}
+    said["type"] = {
+        "enum": [PredictionsLogged.TYPE, LabelsLogged.TYPE, FeedbackLogged.TYPE],
+        "description": "what producers may say",
+    }
     schemas["Event"] = _event()
     return schemas
 
 
 def _event() -> Schema:
-    data: JsonValue = {"anyOf": [_ref("ColumnsData"), _ref("LabelColumnsData"), _ref("RangeColumnsData")]}
+    data: JsonValue = {"anyOf": [_ref(f"{name}Data") for name in DATA]}
     either: JsonValue = [{"required": ["data"]}, {"required": ["data_base64"]}]
     more: Schema = {"properties": {"data": data, "data_base64": {"type": "string"}}, "anyOf": either}
     return {"allOf": [_ref("Attributes"), more]}
@@ -189,9 +205,14 @@ def _labels() -> Schema:
     }
 
 
+def _feedback() -> Schema:
+    forms: JsonValue = {"anyOf": [_ref(name) for name in ("FeedbackColumns", "FeedbackRows", "PlainFeedback")]}
+    return {JSON: {"schema": forms}}
+
+
 def _events() -> Schema:
     batch: JsonValue = {"type": "array", "minItems": 1, "maxItems": MOST_EVENTS, "items": _ref("Event")}
-    data: JsonValue = {"anyOf": [_ref("ColumnsData"), _ref("LabelColumnsData"), _ref("RangeColumnsData")]}
+    data: JsonValue = {"anyOf": [_ref(f"{name}Data") for name in DATA]}
     return {
         STRUCTURED: {"schema": _ref("Event")}, BATCH: {"schema": batch}, JSON: {"schema": data},
         ARROW: {"schema": BINARY},

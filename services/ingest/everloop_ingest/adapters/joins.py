@@ -9,7 +9,7 @@ from typing import Final
 from everloop import topics
 from everloop.codec import decode, loads
 from everloop.errors import InvalidError
-from everloop.events import EVERY_MODEL, Event, HeartbeatPassed, KeysRouted
+from everloop.events import EVERY_MODEL, Event, FeedbackRouted, HeartbeatPassed, KeysRouted
 from everloop.ledger import Ledger, named_rows
 from everloop.metrics import Metrics
 from everloop.runtime.log import Log, Message, Place, Record
@@ -17,7 +17,7 @@ from everloop_ingest.adapters.caches import Cache, Held, MemoryCache, digest_of
 from everloop_ingest.adapters.outcomes import outcomes
 from everloop_ingest.adapters.records import Wall, message, moment, name_of
 from everloop_ingest.domain.batches import Folded, Part
-from everloop_ingest.domain.keys import part_of
+from everloop_ingest.domain.keys import feedback_of, part_of
 
 CHUNK: Final = 500
 """Records of a partition that are in memory at once while it is rebuilt."""
@@ -124,8 +124,8 @@ class JoinFold:
         held.appended_ms = max(held.appended_ms, record.appended_ms)
         headers = dict(record.headers)
         try:
-            if headers.get("ce_type") == _KEYS:
-                return part_of(headers["ce_subject"].decode(), loads(record.value or b""), held.appended_ms)
+            if (read := _READ.get(headers.get("ce_type", b""))) is not None:
+                return read(headers["ce_subject"].decode(), loads(record.value or b""), held.appended_ms)
             event = decode(record.value, record.headers)
         except (InvalidError, KeyError, UnicodeDecodeError):
             return None  # nobody but `RouteFold` writes here, and it writes what it has decoded
@@ -145,9 +145,10 @@ class JoinFold:
         joins = [held.join for held in self.held.values()]
         self.metrics.set("everloop_open_predictions", sum(len(join.open) for join in joins))
         self.metrics.set("everloop_parked_labels", sum(len(join.parked) for join in joins))
+        self.metrics.set("everloop_parked_feedback", sum(len(join.feedback.waiting) for join in joins))
         for join in joins:
             self.metrics.inc("everloop_forgotten_rows_total", join.forgotten, reason="horizon")
             join.forgotten = 0
 
 
-_KEYS: Final = KeysRouted.TYPE.encode()
+_READ: Final = {KeysRouted.TYPE.encode(): part_of, FeedbackRouted.TYPE.encode(): feedback_of}

@@ -24,6 +24,8 @@ MOST_A_SECOND: Final = 100
 SHOWN: Final = 5
 REASONS: Final = {400: "malformed", 404: "unknown_model", 409: "conflicting_duplicate", 422: "shape"}
 """Statuses of what is kept. Nothing else is: it was not read (413, 415), is not known (401, 403), or comes again."""
+TELLING: Final = frozenset({"unknown_type", "unknown_feedback", "out_of_bounds"})
+"""Rules that are a reason of their own."""
 
 
 class Letters:
@@ -47,8 +49,8 @@ class Letters:
         reason = REASONS.get(status)
         if reason is None or not problems:
             return []
-        if problems[0].rule == "unknown_type":
-            reason = "unknown_type"
+        if problems[0].rule in TELLING:
+            reason = problems[0].rule
         if not self._room():
             self.metrics.inc("everloop_dead_letters_dropped_total", topic=topic.name, reason=reason)
             return []

@@ -7,25 +7,34 @@ from collections.abc import Iterator
 import numpy as np
 
 from everloop import topics
-from everloop.events import OutcomesJoined, named_id
+from everloop.events import FeedbackJoined, OutcomesJoined, named_id
 from everloop.runtime.log import Message, Place, Record
 from everloop_ingest.adapters.records import Envelope, Wall, columns_message, moment, name_of
-from everloop_ingest.domain.batches import Folded, Group
-from everloop_ingest.domain.shelves import Numbers
+from everloop_ingest.domain.batches import Folded, Group, Met
+from everloop_ingest.domain.shelves import Numbers, Said
 
 
 def outcomes(records: list[Record], groups: list[Group], found: Folded, wall: Wall) -> Iterator[Message]:
     """What followed from `records`, which are those of `found.parts`; `groups` by the places that rows name."""
-    edges = np.searchsorted(found.part, np.arange(len(records) + 1))
+    edges = _edges(found.part, records)
+    feedback = [(met, _edges(met.part, records)) for met in found.feedback]
     for number, record in enumerate(records):
-        rows = np.arange(edges[number], edges[number + 1])
-        for place, some in _by_group(found, rows):
+        for place, some in _by_group(found.said, np.arange(edges[number], edges[number + 1])):
             yield _outcome(record, groups[place], found, some, wall)
+        for met, ends in feedback:
+            for place, some in _by_group(met.said, np.arange(ends[number], ends[number + 1])):
+                yield _feedback(record, groups[place], met, some, wall)
 
 
-def _by_group(found: Folded, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
+def _edges(part: Numbers, records: list[Record]) -> Numbers:
+    """Where the rows of each record begin, and where those of the last end."""
+    edges: Numbers = np.searchsorted(part, np.arange(len(records) + 1))
+    return edges
+
+
+def _by_group(said: Said, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
     """Rows by group, each in order, the groups in order of their first row."""
-    group = found.said["group"][rows]
+    group = said["group"][rows]
     places, firsts = np.unique(group, return_index=True)
     for place in places[np.argsort(firsts)].tolist():
         yield place, rows[group == place]
@@ -46,4 +55,22 @@ def _outcome(record: Record, group: Group, found: Folded, rows: Numbers, wall: W
     }
     identity = named_id(OutcomesJoined.__name__, f"{name_of(record)}/{'|'.join(map(str, group))}")
     envelope = Envelope(OutcomesJoined, identity, moment(int(labelled_at.max())), group.model)
+    return columns_message(Place(topics.OUTCOMES.name, record.place.partition), envelope, data, wall())
+
+
+def _feedback(record: Record, group: Group, met: Met, rows: Numbers, wall: Wall) -> Message:
+    """The same of feedback of one name."""
+    said, said_at = met.said[rows], met.said_at[rows]
+    data = {
+        "name": met.name,
+        **{name: getattr(group, name) for name in ("source", "version", "digest", "arm", "epoch")},
+        "prediction_id": [met.ids[row] for row in rows.tolist()],
+        "times": said["time"].copy(),
+        "bucket": said["bucket"].copy(),
+        "value": met.value[rows],
+        "said_at": said_at,
+        "before": met.before[rows],
+    }
+    identity = named_id(FeedbackJoined.__name__, f"{name_of(record)}/{met.name}/{'|'.join(map(str, group))}")
+    envelope = Envelope(FeedbackJoined, identity, moment(int(said_at.max())), group.model)
     return columns_message(Place(topics.OUTCOMES.name, record.place.partition), envelope, data, wall())

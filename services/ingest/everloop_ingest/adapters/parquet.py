@@ -13,7 +13,10 @@ from everloop.archive.writing import written
 from everloop.rows.values import Categories, listed
 from everloop_ingest.domain.archiving import FEATURE, Piece, Pieces, Same
 
-_NUMBERS: Final = {"time": pa.int64(), "labelled_at": pa.int64(), "score": pa.float64(), "label": pa.float64()}
+_NUMBERS: Final = {
+    "time": pa.int64(), "labelled_at": pa.int64(), "score": pa.float64(), "label": pa.float64(),
+    "said_at": pa.int64(), "value": pa.float64(),
+}  # fmt: skip
 Array = Any
 """An array of pyarrow, which has no types of its own."""
 

@@ -64,6 +64,12 @@ def labels(parsed: Parsed, stamp: Stamp) -> Judged | None:
     return Judged(_told(LabelsLogged, parsed, data, stamp), len(data["prediction_id"]))
 
 
+def feedback(parsed: Parsed, stamp: Stamp) -> Judged | None:
+    """None: each row is looked at, since names and bounds are the loop file's."""
+    del parsed, stamp
+    return None
+
+
 def _told(kind: type[PredictionsLogged | LabelsLogged], parsed: Parsed, data: proving.Data, stamp: Stamp) -> Told:
     identity, model = named_id(kind.__name__, stamp.name), str(parsed.body["model"])
     return Told(kind.TYPE, identity, stamp.now, model, data["prediction_id"], orjson.dumps(data))

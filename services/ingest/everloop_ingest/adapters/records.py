@@ -14,7 +14,7 @@ import orjson
 from everloop import topics
 from everloop.codec import Headers, encode, envelope
 from everloop.errors import InvalidError
-from everloop.events import DeadLettered, Event, LabelsLogged, PredictionsLogged
+from everloop.events import DeadLettered, Event, FeedbackLogged, LabelsLogged, PredictionsLogged
 from everloop.runtime.log import Message, Place, Record
 
 SOURCE: Final = "ingest"
@@ -39,7 +39,7 @@ class Told:
     data: bytes
 
 
-Said = PredictionsLogged | LabelsLogged | Told
+Said = PredictionsLogged | LabelsLogged | FeedbackLogged | Told
 """What a producer has said."""
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from everloop.events import Coverage, OutcomesJoined
+from everloop.events import Coverage, FeedbackJoined, OutcomesJoined
 from everloop.rows.values import Column, Rows
 
 FEATURE: Final = "f."
@@ -19,7 +19,8 @@ MOST_ROWS: Final = 50_000
 LINGER_MS: Final = 10_000
 """How long rows wait for company under the clock of all; a model with its own clock (replay) does not wait."""
 
-Taken = Rows | OutcomesJoined
+Taken = Rows | OutcomesJoined | FeedbackJoined
+Kind = Literal["predictions", "outcomes", "feedback"]
 
 
 class Same(NamedTuple):
@@ -35,11 +36,12 @@ Pieces = Sequence[Piece]
 
 
 class Source(NamedTuple):
-    """Where rows of a file come from: one partition and one model."""
+    """Where rows of a file come from: one partition and one model; and what they are."""
 
     topic: str
     partition: int
     model: str
+    kind: Kind
 
 
 @dataclass(slots=True)
@@ -120,6 +122,32 @@ def outcome_columns(batch: Batch) -> dict[str, Pieces]:
         "score": [event.score for event in events],
         "source": [_same(event, event.source) for event in events],
     }
+
+
+def feedback_columns(batch: Batch) -> dict[str, Pieces]:
+    """Columns of a feedback file: one row per value, a correction is a further one, and the last `said_at` wins."""
+    events = [event for _, event in batch.events if isinstance(event, FeedbackJoined)]
+    return {
+        "prediction_id": [event.prediction_id for event in events],
+        "time": [event.times for event in events],
+        "name": [_same(event, event.name) for event in events],
+        "value": [event.value for event in events],
+        "said_at": [event.said_at for event in events],
+        "version": [_same(event, event.version) for event in events],
+        "arm": [_same(event, event.arm) for event in events],
+        "source": [_same(event, event.source) for event in events],
+    }
+
+
+def kind_of(event: Taken) -> Kind:
+    """Of which kind its rows are."""
+    return "predictions" if isinstance(event, Rows) else "feedback" if isinstance(event, FeedbackJoined) else "outcomes"
+
+
+COLUMNS: Final[Mapping[Kind, Callable[[Batch], dict[str, Pieces]]]] = {
+    "predictions": prediction_columns, "outcomes": outcome_columns, "feedback": feedback_columns,
+}  # fmt: skip
+"""The columns of a file of each kind."""
 
 
 def _same(event: Taken, value: str | None) -> Same:

@@ -6,15 +6,18 @@ again is no correction, but what is known of it is as new as the newest word. A 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from everloop_ingest.domain.ranges import Known, Ranges, within
 from everloop_ingest.domain.shelves import NONE, ROW, Floats, Keys, New, Numbers, Said, Table, digests
+
+if TYPE_CHECKING:
+    from everloop_ingest.domain.feedback import Feedback
 
 Flags = NDArray[np.bool_]
 ROUNDS: Final = 3
@@ -44,7 +47,8 @@ class Label(NamedTuple):
 class Part:
     """One record of `keys`. `said` has a row per prediction; of labels there are `times` (when known) and `label`.
 
-    `ids` are those of predictions, and of entities where the labels are of `ranges`.
+    `ids` are those of predictions, and of entities where the labels are of `ranges`. Under a name of `feedback` the
+    values of `label` are no labels: `domain.feedback` folds them.
     """
 
     group: Group
@@ -54,6 +58,19 @@ class Part:
     label: Floats | None = None
     ranges: Ranges | None = None
     appended_ms: int = 0
+    feedback: str | None = None
+
+
+class Met(NamedTuple):
+    """Feedback of one name that met its predictions: as the columns of `Folded`. `before`: NaN for a first value."""
+
+    name: str
+    part: Numbers
+    ids: Sequence[str]
+    said: Said
+    value: Floats
+    said_at: Numbers
+    before: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,15 +87,17 @@ class Folded:
     label: Floats
     labelled_at: Numbers
     again: Numbers
+    feedback: Sequence[Met] = ()
 
 
 @dataclass(slots=True, eq=False)
 class Memory:
-    """What is known: predictions, labels without one, and labels by entity."""
+    """What is known: predictions, labels without one, labels by entity, and feedback."""
 
     open: Table
     parked: Table
     ranges: Known
+    feedback: Feedback
 
 
 def fold(memory: Memory, parts: Sequence[Part], groups: Sequence[int], minute: int) -> Folded:
@@ -98,8 +117,27 @@ def fold(memory: Memory, parts: Sequence[Part], groups: Sequence[int], minute: i
     ]
     return Folded(
         parts, rows.part[joined], ids, said, batch.label[joined], batch.labelled_at[joined],
-        np.bincount(rows.part[again], minlength=len(parts)),
+        np.bincount(rows.part[again], minlength=len(parts)), tuple(_met(memory.feedback, batch, minute)),
     )  # fmt: skip
+
+
+def no_labels(parts: Sequence[Part], again: Numbers, feedback: Sequence[Met]) -> Folded:
+    """What followed from parts that have neither predictions nor labels."""
+    none = np.empty(0, np.int64)
+    return Folded(parts, none, [], np.empty(0, ROW), np.empty(0), none, again, feedback)
+
+
+def _met(feedback: Feedback, batch: _Batch, minute: int) -> Iterator[Met]:
+    """Feedback that waited for predictions of this batch."""
+    rows, opened = batch.rows, np.sort(batch.opened[batch.opened != NONE])
+    models = [part.group.model for part in rows.parts] if feedback.names else []
+    for model in sorted(feedback.names.keys() & models):
+        mine = np.array([one == model for one in models], np.bool_)
+        here = opened[mine[rows.part[opened]]]
+        for name, hits, value, at in feedback.met(model, rows.keys[rows.key[here]], minute):
+            found = here[hits]
+            ids = [rows.parts[rows.part[row]].ids[rows.row[row]] for row in found.tolist()]
+            yield Met(name, rows.part[found], ids, rows.said[found], value, at, np.full(len(found), np.nan))
 
 
 def _fold_ranges(memory: Memory, parts: Sequence[Part], minute: int) -> Folded:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from everloop_ingest.domain.batches import Folded, Group, Memory, Part, fold
+from everloop_ingest.domain.feedback import Feedback
 from everloop_ingest.domain.ranges import Known
 from everloop_ingest.domain.shelves import CHUNK, MemoryShelf, Shelf, Table
 
@@ -33,6 +34,7 @@ class Join:
     open: Table = field(init=False)
     parked: Table = field(init=False)
     ranges: Known = field(default_factory=Known)
+    feedback: Feedback = field(default_factory=Feedback)
     groups: list[Group] = field(default_factory=list)
     places: dict[Group, int] = field(default_factory=dict)
     minute: int = 0
@@ -46,9 +48,15 @@ class Join:
         """Fold records, in order; what follows from each few of them."""
         for some in self._together(parts):
             self._forget(some[0].appended_ms // MINUTE_MS)
-            memory = Memory(self.open, self.parked, self.ranges)
-            yield fold(memory, some, [self.place_of(part.group) for part in some], self.minute)
+            yield self._fold(some)
             self._trim()
+
+    def _fold(self, parts: Sequence[Part]) -> Folded:
+        """Parts of one kind."""
+        if parts[0].feedback is not None:
+            return self.feedback.fold(parts, self.open, self.minute)
+        memory = Memory(self.open, self.parked, self.ranges, self.feedback)
+        return fold(memory, parts, [self.place_of(part.group) for part in parts], self.minute)
 
     def place_of(self, group: Group) -> int:
         """The place of a group in the list of them: there are many rows and few groups."""
@@ -64,7 +72,7 @@ class Join:
         for part in parts:
             minute = part.appended_ms // MINUTE_MS
             later = bool(some) and minute > max(self.minute, some[0].appended_ms // MINUTE_MS)
-            other = bool(some) and (part.ranges is None) != (some[0].ranges is None)
+            other = bool(some) and _kind(part) != _kind(some[0])
             if some and (later or other or rows + len(part.ids) > self._room()):
                 yield some
                 some, rows = [], 0
@@ -74,7 +82,7 @@ class Join:
             yield some
 
     def _room(self) -> int:
-        return min(CHUNK, self.most - max(len(self.open), len(self.parked)))
+        return min(CHUNK, self.most - max(len(self.open), len(self.parked)), self.feedback.room(self.most))
 
     def _forget(self, minute: int) -> None:
         """Drop what was appended longer than the horizon before this minute."""
@@ -82,6 +90,7 @@ class Join:
             self.minute = minute
             oldest = minute - HORIZON_MS // MINUTE_MS + 1
             self.ranges.forget(oldest)
+            self.forgotten += self.feedback.forget(oldest)
             for table in (self.open, self.parked):
                 self._drop(table, table.old(oldest))
 
@@ -90,13 +99,18 @@ class Join:
         for table in (self.open, self.parked):
             if len(table) > self.most:
                 self._drop(table, table.surplus(self.most - self.most // LUMP))
-        self.forgotten += self.ranges.trim()
+        self.forgotten += self.ranges.trim() + self.feedback.trim(self.most)
         if self.parked.lost > len(self.parked) + CHUNK:
             self.parked = self.parked.shrunk()
 
     def _drop(self, table: Table, before: int) -> None:
         if before > table.first:
             self.forgotten += table.drop(before)
+
+
+def _kind(part: Part) -> tuple[bool, bool]:
+    """What is folded together: predictions with labels, labels by entity, or feedback."""
+    return part.ranges is None, part.feedback is None
 
 
 @dataclass(slots=True)

@@ -21,6 +21,17 @@ def part_of(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
         raise InvalidError("shape", "keys are columns of numbers, all as long as prediction_id") from None
 
 
+def feedback_of(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
+    """The part of a record with these fields of `FeedbackRouted`. Raises as `part_of`."""
+    try:
+        ids, name = data["prediction_id"], data["name"]
+        times, value = _whole(data["times"], len(ids)), _floats(data["value"], len(ids))
+        group = Group(model, "feedback", None, None, None, None, None)
+        return Part(group, ids, times, label=value, appended_ms=appended_ms, feedback=name)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InvalidError("shape", "feedback is columns of numbers, all as long as prediction_id") from None
+
+
 def _part(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
     by_entity = data["kind"] == "label" and data.get("entity_id") is not None
     ids: Sequence[str] = data["entity_id"] if by_entity else data["prediction_id"]
@@ -28,9 +39,7 @@ def _part(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
         model, data["source"], data.get("version"), data.get("digest"), data.get("arm"), data.get("epoch"),
         data.get("shadow_version"),
     )  # fmt: skip
-    times = np.array(data["times"], np.int64)
-    if len(times) != len(ids):
-        raise ValueError
+    times = _whole(data["times"], len(ids))
     if data["kind"] == "prediction":
         return Part(group, ids, times, said=_said(model, len(ids), data), appended_ms=appended_ms)
     label = _floats(data["label"], len(times))
@@ -57,6 +66,13 @@ def _said(model: str, rows: int, data: Mapping[str, Any]) -> Said:
     said["score"] = _floats(data.get("score"), rows)
     said["shadow"] = _floats(data.get("shadow_score"), rows)
     return said
+
+
+def _whole(column: Sequence[int], rows: int) -> Numbers:
+    found = np.array(column, np.int64)
+    if len(found) != rows:
+        raise ValueError
+    return found
 
 
 def _floats(column: Sequence[float | None] | None, rows: int) -> Floats:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self, TypeVar
 
@@ -20,7 +20,17 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from everloop.events import MOST_FEATURES, LabelsLogged, PredictionsLogged
+from everloop.events import (
+    FEEDBACK_NAME,
+    LARGEST_FEEDBACK,
+    MOST_FEATURES,
+    FeedbackLogged,
+    LabelsLogged,
+    PredictionsLogged,
+    named_id,
+)
+from everloop.loop import Feedback
+from everloop.loop.feedback import Wrong, wrong_with
 from everloop_ingest.domain.signatures import UNKNOWN, Signatures, Unlike
 
 T = TypeVar("T")
@@ -197,17 +207,45 @@ class LabelRows(_Part):
     rows: Annotated[list[dict[str, object]], Field(min_length=1, max_length=MOST_ROWS)]
 
 
+class FeedbackRow(_Part):
+    """One number that a prediction has brought, under a name that the loop file declares, and when that was known."""
+
+    prediction_id: Name
+    name: Annotated[str, StringConstraints(pattern=FEEDBACK_NAME)]
+    value: Annotated[FiniteFloat, Field(ge=-LARGEST_FEEDBACK, le=LARGEST_FEEDBACK)]
+    said_at: Time
+
+
+class FeedbackColumns(_Part):
+    """Feedback as columns of equal length; each row is validated on its own, as `FeedbackRow`."""
+
+    model: Name
+    prediction_id: Annotated[list[object], Field(min_length=1, max_length=MOST_ROWS)]
+    name: list[object]
+    value: list[object]
+    said_at: list[object]
+
+
+class FeedbackRows(_Part):
+    """Feedback as rows; each is validated on its own, as `FeedbackRow`."""
+
+    model: Name
+    rows: Annotated[list[dict[str, object]], Field(min_length=1, max_length=MOST_ROWS)]
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """Name of a request (its id is computed from it), when it came, and what is known of its model.
 
-    `binary`: whether it tells two classes apart; `signatures`: what its versions were made to be asked.
+    `binary`: whether it tells two classes apart; `signatures`: what its versions were made to be asked; `feedback`:
+    which its loop file declares.
     """
 
     name: str
     now: datetime
     binary: bool = False
     signatures: Signatures = UNKNOWN
+    feedback: Mapping[str, Feedback] = field(default_factory=dict)
 
 
 def from_columns(body: Columns, stamp: Stamp) -> PredictionsLogged:
@@ -262,6 +300,18 @@ def labels_from_ranges(model: str, rows: Sequence[RangeRow], stamp: Stamp) -> La
     """Make labels by entity into columns. An entity may have many."""
     columns = {name: tuple(getattr(row, name) for row in rows) for name in RangeRow.model_fields}
     return LabelsLogged.named(stamp.name, stamp.now, model, **columns)
+
+
+def feedback_from_rows(model: str, rows: Sequence[FeedbackRow], stamp: Stamp) -> FeedbackLogged:
+    """Make feedback into columns. A prediction may have several names."""
+    columns = {name: tuple(getattr(row, name) for row in rows) for name in FeedbackRow.model_fields}
+    known = {"id": named_id(FeedbackLogged.__name__, stamp.name), "time": stamp.now, "model": model}
+    return FeedbackLogged.model_validate({**known, **columns})
+
+
+def undeclared(row: FeedbackRow, stamp: Stamp) -> Wrong | None:
+    """Which rule of the loop file a row breaks."""
+    return wrong_with(stamp.feedback, row.name, row.value)
 
 
 def repeated(names: Sequence[str]) -> list[int]:

@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from everloop.buckets import buckets, partitions_of
-from everloop.events import ENVELOPE, KeysRouted, LabelsLogged, named_id
+from everloop.events import ENVELOPE, FeedbackLogged, FeedbackRouted, KeysRouted, LabelsLogged, named_id
 from everloop.rows.values import Column, Rows, listed
 
 LABEL_SOURCE: Final = "labels"
+V = TypeVar("V")
 Numbers = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Routed:
-    """One record of `keys`: the fields of `KeysRouted` in their order. Columns are lists or arrays, NaN for missing."""
+    """One record of `keys`: the fields of its `kind` in their order. Columns are lists or arrays, NaN for missing."""
 
     identity: UUID
     time: datetime
     model: str
     fields: dict[str, Any]
+    kind: type[KeysRouted | FeedbackRouted] = KeysRouted
 
 
 def route(event: Rows | LabelsLogged, partitions: int, origin: str) -> list[tuple[int, Routed]]:
@@ -43,6 +45,21 @@ def route(event: Rows | LabelsLogged, partitions: int, origin: str) -> list[tupl
         for number in np.unique(targets).tolist()
         for part in keys.parts(np.flatnonzero(targets == number), f"{origin}/{number}")
     ]
+
+
+def route_feedback(event: FeedbackLogged, rows: Numbers, partitions: int, origin: str) -> Iterator[tuple[int, Routed]]:
+    """The same of these rows of feedback, by name as well."""
+    targets = partitions_of(_pick(event.prediction_id, rows), partitions)
+    names = np.array(event.name, dtype=object)[rows]
+    for number in np.unique(targets).tolist():
+        for name in dict.fromkeys(names[targets == number].tolist()):
+            some = rows[(targets == number) & (names == name)]
+            fields = {
+                "name": name, "prediction_id": _pick(event.prediction_id, some), "times": _pick(event.said_at, some),
+                "value": _pick(event.value, some),
+            }  # fmt: skip
+            identity = named_id(FeedbackRouted.__name__, f"{origin}/{number}/{name}")
+            yield number, Routed(identity, event.time, event.model, fields, FeedbackRouted)
 
 
 class _Keys:
@@ -118,5 +135,5 @@ def _of(column: NDArray[np.float64] | None, rows: Numbers) -> NDArray[np.float64
     return None if column is None else column[rows]
 
 
-def _pick(column: Sequence[str], rows: Numbers) -> list[str]:
+def _pick(column: Sequence[V], rows: Numbers) -> list[V]:
     return [column[row] for row in rows.tolist()]

@@ -152,6 +152,11 @@ class Table:
         held = slice(self.first - self.base, self.next - self.base)
         return Columns(self.label[held], self.known_at[held], np.array(self.ages, np.int64).reshape(-1, 2))
 
+    @property
+    def all_keys(self) -> Keys:
+        """The keys of its rows, in their order."""
+        return self.keys[self.first - self.base : self.next - self.base]
+
     def __len__(self) -> int:
         """Rows that are remembered."""
         return self.next - self.first - self.lost
