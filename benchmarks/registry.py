@@ -9,7 +9,7 @@ from benchmarks.bus import decode, dispatch, journal
 from benchmarks.drift import memory, models, scale, verdict
 from benchmarks.drift.carried import Carried
 from benchmarks.figures import Benchmark
-from benchmarks.ingest import http, sdk, snapshot
+from benchmarks.ingest import archive, http, join_memory, sdk, snapshot
 from benchmarks.loop import overhead
 from benchmarks.stack import up
 from everloop.errors import UsageError
@@ -115,6 +115,19 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
         "ingest.http_batch", "rows/CPU-s", "more",
         "the same in JSON columns of 500 rows, each with its result in the answer",
         http.batch,
+    ),
+    Benchmark(
+        "ingest.archive", "rows/CPU-s", "more",
+        "Arrow records of 1,000 rows of 20 columns off Kafka, and then a label for each: routed, archived and joined, "
+        "outcomes archived, all of it acknowledged and committed: CPU of the worker's process",
+        archive.measure,
+        note="A row and its label, one after the other; *also* says what rows alone come to.",
+    ),
+    Benchmark(
+        "ingest.join_memory", "MiB", "less",
+        "resident memory at the most of a worker that remembers ten million open predictions, half of which get their "
+        "label",
+        join_memory.measure,
     ),
     Benchmark(
         "ingest.sdk", "ms", "less",

@@ -11,7 +11,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from fastapi.telemetry import TelemetryConfig
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from everloop.connections import Connection, Patience
@@ -83,6 +84,41 @@ def refuse(status: int, where: str, rule: str, fix: str = "", **headers: str) ->
     raise RefusedError(status, [Problem(where, rule, fix)], named)
 
 
+class App(FastAPI):
+    """An app with endpoints that `Limits` calls by itself.
+
+    What lies between is FastAPI's and Starlette's way to an endpoint, which costs as much as many a small request.
+    """
+
+    def __init__(self, title: str) -> None:
+        """No documents of its own, no telemetry."""
+        super().__init__(title=title, docs_url=None, redoc_url=None, openapi_url=None, telemetry=_NO_TELEMETRY)
+        self.direct: Final[dict[tuple[str, str], ASGIApp]] = {}
+
+    def add_direct(self, method: str, path: str, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        """Answer requests of this method and exact path; to other methods the answer is 405, as for any route."""
+        self.direct[method, path] = endpoint = Direct(answer)
+        self.router.routes.append(Route(path, endpoint, methods=[method]))
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """An endpoint that reads the request and makes the answer itself."""
+
+    answer: Callable[[Request], Awaitable[Response]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; what it raises is answered as everywhere else."""
+        request = Request(scope, receive, send)
+        try:
+            response = await self.answer(request)
+        except RefusedError as error:
+            response = _refused(request, error)
+        except ClientDisconnect as error:
+            response = _gone(request, error)
+        await response(scope, receive, send)
+
+
 def service_app(
     title: str,
     *,
@@ -91,13 +127,14 @@ def service_app(
     alive: Why = lambda: None,
     largest: int = LARGEST_BODY,
     tokens: Tokens | None = None,
-) -> FastAPI:
+) -> App:
     """Build the app with `/healthz`, `/readyz`, `/metrics` and the limits; `largest` body in bytes.
 
     With `tokens` a request must show one of the role that its route has in `everloop.tokens.ROUTES`.
     """
-    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None, telemetry=_NO_TELEMETRY)
-    app.add_middleware(Limits, largest=largest, metrics=metrics, guard=Guard(tokens) if tokens else None)
+    app = App(title)
+    guard = Guard(tokens) if tokens else None
+    app.add_middleware(Limits, largest=largest, metrics=metrics, guard=guard, direct=app.direct)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _plain_error)
     app.add_exception_handler(ClientDisconnect, _gone)
@@ -174,9 +211,13 @@ def loads(body: bytes) -> object:
 class Limits:
     """ASGI middleware: asks the guard, bounds the body by header and by stream, and counts requests."""
 
-    def __init__(self, app: ASGIApp, *, largest: int, metrics: Metrics, guard: Guard | None = None) -> None:
-        """`largest` in bytes; without a guard everybody may pass."""
+    def __init__(
+        self, app: ASGIApp, *, largest: int, metrics: Metrics, guard: Guard | None = None,
+        direct: Mapping[tuple[str, str], ASGIApp] | None = None,
+    ) -> None:  # fmt: skip
+        """`largest` in bytes; without a guard everybody may pass. `direct` are endpoints by method and path."""
         self.app: Final = app
+        self.direct: Final = {} if direct is None else direct
         self.largest: Final = largest
         self.metrics: Final = metrics
         self.guard: Final = guard
@@ -202,7 +243,8 @@ class Limits:
 
         reply = self._by_guard(scope) or self._by_header(dict(scope["headers"]))
         if reply is None:
-            await self.app(scope, _Counted(receive, self.largest), noting)
+            app = self.direct.get((scope["method"], scope["path"]), self.app)
+            await app(scope, _Counted(receive, self.largest), noting)
         else:
             await reply(scope, receive, noting)
         return statuses[-1]

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 
 from everloop import topics
 from everloop.buckets import partition
 from everloop.codec import Headers
 from everloop.events import FeedbackLogged, LabelsLogged, PredictionsLogged
-from everloop.http import Problem, RefusedError, loads, media_type, problems, refuse
+from everloop.http import App, Problem, RefusedError, loads, media_type, problems, refuse
 from everloop.loop import Feedback
 from everloop.metrics import Metrics
 from everloop.runtime.log import Message
@@ -118,7 +117,7 @@ class Sent:
         return KINDS[self.event.kind if isinstance(self.event, Told) else self.event.TYPE]
 
 
-def add_routes(app: FastAPI, door: Door) -> None:
+def add_routes(app: App, door: Door) -> None:
     """Add `POST /v1/predictions`, `/v1/labels`, `/v1/feedback` and `/v1/events`."""
 
     async def predictions(request: Request) -> Response:
@@ -133,18 +132,9 @@ def add_routes(app: FastAPI, door: Door) -> None:
     async def events(request: Request) -> Response:
         return await _accept_events(request, door)
 
-    routes = {"predictions": predictions, "labels": labels, "feedback": feedback, "events": events}
-    for path, route in ((f"/v1/{name}", route) for name, route in routes.items()):
-        app.router.add_api_route(path, route, methods=["POST"], route_class_override=DirectRoute)
-
-
-class DirectRoute(APIRoute):
-    """A route whose function reads the request and makes the answer itself: FastAPI's way there costs as much again."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The function, as it is."""
-        handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
-        return handler
+    answers = {"predictions": predictions, "labels": labels, "feedback": feedback, "events": events}
+    for name, answer in answers.items():
+        app.add_direct("POST", f"/v1/{name}", answer)
 
 
 # ------------------------------------------------------------------------------------- predictions, labels and feedback
