@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from everloop import diagnoses
-from everloop.profile import Calibration, Profile, Season
+from everloop.profile import Calibration, Profile, QualityProfile, Season
 
 ENVELOPE = frozenset({"id", "time", "model", "correlation_id", "causation_id", "sequence"})
 EVERY_MODEL = "*"
@@ -262,7 +262,10 @@ class HeartbeatPassed(Event):
 
 
 class KeysRouted(Event):
-    """Rows on their way to the join, by prediction id: either the keys of predictions or labels."""
+    """Rows on their way to the join, by prediction id: either the keys of predictions or labels.
+
+    `segments` are the values of predictions in the columns that the loop file declares segments by.
+    """
 
     TYPE = "io.everloop.keys.routed.v1"
     HIDDEN = True
@@ -282,6 +285,7 @@ class KeysRouted(Event):
     entity_id: tuple[str, ...] | None = None
     start: tuple[Millis, ...] | None = None
     end: tuple[Millis, ...] | None = None
+    segments: Mapping[str, tuple[Raw, ...]] | None = None
 
 
 class FeedbackRouted(Event):
@@ -296,7 +300,10 @@ class FeedbackRouted(Event):
 
 
 class OutcomesJoined(Event):
-    """Predictions and their labels, joined: one row per label that met its prediction."""
+    """Predictions and their labels, joined: one row per label that met its prediction.
+
+    `segments` are the values of the predictions in the declared columns, where they carried some.
+    """
 
     TYPE = "io.everloop.outcomes.joined.v1"
     HIDDEN = True
@@ -313,6 +320,7 @@ class OutcomesJoined(Event):
     shadow_score: tuple[float | None, ...] | None = None
     label: tuple[float, ...]
     labelled_at: tuple[Millis, ...]
+    segments: Mapping[str, tuple[Raw, ...]] | None = None
 
 
 class FeedbackJoined(Event):
@@ -461,7 +469,8 @@ class IdsRemembered(Event):
 class ClosedSpan(Value):
     """Bounds of a closed window (ms): of the slices that end after `start`, those that end after `fresh` were new.
 
-    `fresh_rows` are the rows of inputs in these, shadows left out.
+    `fresh_rows` are the rows of inputs in these, shadows left out. `segments` are the champion's rows by version and
+    segment, in the order of the profile.
     """
 
     kind: Literal["inputs", "outcomes"]
@@ -470,6 +479,7 @@ class ClosedSpan(Value):
     fresh: int
     predicted: Mapping[str, int] = {}
     fresh_rows: int | None = None
+    segments: Mapping[str, tuple[int, ...]] = {}
 
 
 class WindowsKept(Event):
@@ -567,6 +577,34 @@ class SegmentWindow(Value):
     score: SegmentColumn
 
 
+class QualityMeasure(Value):
+    """One metric on labelled rows, with its two-sided interval at 95 %, beside the reference's value."""
+
+    value: float
+    error: float
+    lower: float
+    upper: float
+    rows: int
+    reference: float | None = None
+
+
+class SegmentOutcomes(Value):
+    """The champion's labelled rows with one value of a declared column; None: all other values, and rows without one.
+
+    `predicted` are the rows with this value in the inputs window of the same bounds; null where they are not known.
+    `quality` is the primary metric, `reference` the same of the holdout; null where it cannot be measured. `positives`
+    of the labels, of a binary model.
+    """
+
+    column: str
+    value: str | None
+    rows: int
+    predicted: int | None = None
+    positives: int | None = None
+    quality: QualityMeasure | None = None
+    reference: QualityProfile | None = None
+
+
 class ArmWindow(Value):
     """One arm in one window: rows, its columns and scores, and sums per entity bucket.
 
@@ -574,7 +612,8 @@ class ArmWindow(Value):
     the rows whose columns are those of the profile, `splits` of the others; `score` and `buckets` are of all `rows`.
     `buckets` maps bucket to sums; see `everloop.sketch.ArmSums`. In an outcomes window `quality` is what
     `everloop.sketch.Labelled` holds, `predicted` the rows of the arm in the inputs window of the same bounds. The rows
-    of `columns` stand in `segments` once more, by the values of the columns that the profile has segments of.
+    of `columns` stand in `segments` once more, by the values of the columns that the profile has segments of; those of
+    `quality` in `outcomes`, where their records carried these values.
     """
 
     arm: str
@@ -589,6 +628,7 @@ class ArmWindow(Value):
     predicted: int | None = None
     task: str = "binary"
     segments: tuple[SegmentWindow, ...] = ()
+    outcomes: tuple[SegmentOutcomes, ...] = ()
     season: Season | None = None
     calibration: Calibration | None = None
 
@@ -687,17 +727,6 @@ class MeasureTable(Value):
         return {test: value for test, value in pairs if value is not None}
 
 
-class QualityMeasure(Value):
-    """One metric on labelled rows, with its two-sided interval at 95 %, beside the reference's value."""
-
-    value: float
-    error: float
-    lower: float
-    upper: float
-    rows: int
-    reference: float | None = None
-
-
 class LabelAges(Value):
     """How old the labels of a window's rows were when they became known: at most so many ms, half and 95 % of them."""
 
@@ -764,17 +793,22 @@ class Fault(Value):
 class SegmentJudged(Value):
     """One segment of a window: share of drifted columns, what differs most, and how its own episode stands.
 
-    A segment with an open episode and too few rows is `too_few`, one of a former champion's `superseded`.
+    A segment with an open episode and too few rows is `too_few`, one of a former champion's `superseded`. In a window
+    of outcomes `rows` are labelled ones and every segment is there, with the rows that were `predicted` and its
+    `quality` by the primary metric, where these are known: `immature` with too few of the usual labels, `no_reference`
+    where the profile has no quality of it, `unjudged` where the window as a whole is not judged.
     """
 
     column: str
     value: str | None
     rows: int
-    verdict: Literal["stable", "drifted", "too_few", "superseded"]
+    verdict: Literal["stable", "drifted", "too_few", "superseded", "immature", "no_reference", "unjudged"]
     share: float | None = None
     worst: Measure | None = None
     episode: Episode
     since: Millis | None = None
+    predicted: int | None = None
+    quality: QualityMeasure | None = None
 
 
 class Evidence(Value):

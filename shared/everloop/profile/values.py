@@ -162,7 +162,9 @@ class Segmentation(_Value):
 
     `rows` are those of each segment. Packed (see `everloop.profile.segments`), shapes: `counts` (segments, bins of all
     columns in the profile's order, then of the scores); `lost` (segments, columns + 1), rows in no bin; `moments`
-    (segments, columns + 1, 2), mean and deviation of finite values, NaN where there are none.
+    (segments, columns + 1, 2), mean and deviation of finite values, NaN where there are none. `quality` is the primary
+    metric of the holdout's rows of each segment; null where it cannot be measured, and empty in profiles that were made
+    before it was.
     """
 
     column: str
@@ -172,12 +174,16 @@ class Segmentation(_Value):
     counts: str
     lost: str
     moments: str
+    quality: tuple[QualityProfile | None, ...] = ()
 
     @model_validator(mode="after")
     def _shape(self) -> Self:
         """One more than the values, which differ."""
         if len(self.rows) != len(self.values) + 1 or len(set(self.values)) != len(self.values):
             message = f"segments of {self.column!r}: values must differ, and rows be one more than them"
+            raise ValueError(message)
+        if self.quality and len(self.quality) != len(self.rows):
+            message = f"segments of {self.column!r}: there must be as many of quality as of rows"
             raise ValueError(message)
         return self
 

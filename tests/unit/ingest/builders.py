@@ -194,20 +194,25 @@ def feedback_rows(events: Sequence[FeedbackJoined]) -> list[tuple[str, str, floa
     )
 
 
-def keys_of(event: Rows | LabelsLogged, partitions: int = 1, origin: str = "origin") -> list[tuple[int, KeysRouted]]:
+def keys_of(
+    event: Rows | LabelsLogged, partitions: int = 1, origin: str = "origin", declared: Sequence[str] = ()
+) -> list[tuple[int, KeysRouted]]:
     """What is routed of a record, as events, each read from the record that is written of it."""
     return [
         (number, KeysRouted.model_validate(_plain(routed.fields) | _named(routed)))
-        for number, routed in route(event, partitions, origin)
+        for number, routed in route(event, partitions, origin, declared)
     ]
 
 
 def routed_of(
-    event: Rows | LabelsLogged | FeedbackLogged, partitions: int = 1, origin: str = "origin"
+    event: Rows | LabelsLogged | FeedbackLogged,
+    partitions: int = 1,
+    origin: str = "origin",
+    declared: Sequence[str] = (),
 ) -> Sequence[tuple[int, KeysRouted | FeedbackRouted]]:
     """The same of any record; feedback becomes records of its own kind."""
     if not isinstance(event, FeedbackLogged):
-        return keys_of(event, partitions, origin)
+        return keys_of(event, partitions, origin, declared)
     return [
         (number, FeedbackRouted.model_validate(_plain(routed.fields) | _named(routed)))
         for number, routed in route_feedback(event, np.arange(len(event.name)), partitions, origin)

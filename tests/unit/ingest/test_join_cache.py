@@ -71,13 +71,15 @@ def _log(seed: int = 0, records: int = RECORDS) -> MemoryLog:
         if chance.random() < 0.5:
             once = tuple(dict.fromkeys(names))
             whose = tuple(f"e{int(name[1:]) % 7}" for name in once)
-            event = rows_of(some_predictions(*once, version=chance.choice("vw"), entity_id=whose))
+            region = {"region": tuple(f"region of {name}" for name in once)}
+            event = rows_of(some_predictions(*once, version=chance.choice("vw"), entity_id=whose, features=region))
         elif chance.random() < 0.3:
             event = a_range(float(chance.randint(0, 1)), f"e{chance.randrange(7)}", at=chance.randint(0, 9))
         elif chance.random() < 0.4:
             name, at = chance.choice(["click", "revenue"]), chance.randint(0, 9)
             event = some_feedback(float(chance.randint(0, 3)), *dict.fromkeys(names), name=name, at=at)
-        for _, keys in routed_of(event, 1, f"{seed}/{number}"):
+        declared: tuple[str, ...] = chance.choice([(), ("region",), ("region", "none")])
+        for _, keys in routed_of(event, 1, f"{seed}/{number}", declared):
             _write(broker, keys)
     return broker
 
@@ -138,6 +140,17 @@ def test_whenever_a_process_ends_the_outcomes_are_the_same(seed: int, tmp_path: 
             fold, starts = run.start(), starts + 1
     assert starts
     assert run.outcomes() == _straight(broker)
+    assert _regions(run) == {"carried": True, "right": True}
+
+
+def _regions(run: Run) -> dict[str, bool]:
+    """Whether outcomes carry regions, and whether each is that of its prediction."""
+    found = [decode(*said) for said in run.outcomes().values()]
+    pairs = [
+        pair for one in found if isinstance(one, OutcomesJoined) and one.segments
+        for pair in zip(one.prediction_id, one.segments["region"], strict=True)
+    ]  # fmt: skip
+    return {"carried": bool(pairs), "right": all(region == f"region of {name}" for name, region in pairs)}
 
 
 def test_what_is_kept_is_continued_and_what_came_since_is_folded(tmp_path: Path) -> None:

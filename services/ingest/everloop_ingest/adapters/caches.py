@@ -162,7 +162,7 @@ class FolderCache:
         shelf = FolderShelf.found(self.folder_of(place), checks, told["first_open"], tail)
         join = Join(self.most, shelf, minute=told["minute"])
         for group in told["groups"]:
-            join.place_of(Group(*group))
+            join.place_of(Group(*group[:7], *map(tuple, group[7:])))
         join.open = Table.restored(shelf, told["first"], shelf.all_keys(told["first"]), _taken("open", arrays))
         keys, waiting = arrays["parked_keys"], MemoryShelf()
         waiting.append(keys, np.zeros(len(keys), ROW), [""] * len(keys))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
@@ -11,7 +12,10 @@ from everloop.events import FeedbackJoined, OutcomesJoined, named_id
 from everloop.runtime.log import Message, Place, Record
 from everloop_ingest.adapters.records import Envelope, Wall, columns_message, moment, name_of
 from everloop_ingest.domain.batches import Folded, Group, Met
+from everloop_ingest.domain.declared import columns_in, pieces
 from everloop_ingest.domain.shelves import Numbers, Said
+
+_APART: Final = {"model", "segments"}
 
 
 def outcomes(records: list[Record], groups: list[Group], found: Folded, wall: Wall) -> Iterator[Message]:
@@ -20,7 +24,8 @@ def outcomes(records: list[Record], groups: list[Group], found: Folded, wall: Wa
     feedback = [(met, _edges(met.part, records)) for met in found.feedback]
     for number, record in enumerate(records):
         for place, some in _by_group(found.said, np.arange(edges[number], edges[number + 1])):
-            yield _outcome(record, groups[place], found, some, wall)
+            for piece, rest in pieces(some, carried=bool(groups[place].segments)):
+                yield _outcome(record, piece, groups[place], found, rest, wall)
         for met, ends in feedback:
             for place, some in _by_group(met.said, np.arange(ends[number], ends[number + 1])):
                 yield _feedback(record, groups[place], met, some, wall)
@@ -40,11 +45,11 @@ def _by_group(said: Said, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
         yield place, rows[group == place]
 
 
-def _outcome(record: Record, group: Group, found: Folded, rows: Numbers, wall: Wall) -> Message:
+def _outcome(record: Record, piece: str, group: Group, found: Folded, rows: Numbers, wall: Wall) -> Message:
     """Its id comes from the place of the record of `keys` and the group; fields are in the order of the contract."""
     said, labelled_at = found.said[rows], found.labelled_at[rows]
     data = {
-        **{name: value for name, value in group._asdict().items() if name != "model"},
+        **{name: value for name, value in group._asdict().items() if name not in _APART},
         "prediction_id": [found.ids[row] for row in rows.tolist()],
         "times": said["time"].copy(),
         "bucket": said["bucket"].copy(),
@@ -52,8 +57,9 @@ def _outcome(record: Record, group: Group, found: Folded, rows: Numbers, wall: W
         "shadow_score": said["shadow"].copy() if group.shadow_version is not None else None,
         "label": found.label[rows],
         "labelled_at": labelled_at,
+        "segments": columns_in([found.texts[row] for row in rows.tolist()], group.segments) if group.segments else None,
     }
-    identity = named_id(OutcomesJoined.__name__, f"{name_of(record)}/{'|'.join(map(str, group))}")
+    identity = named_id(OutcomesJoined.__name__, f"{name_of(record)}/{group.told}{piece}")
     envelope = Envelope(OutcomesJoined, identity, moment(int(labelled_at.max())), group.model)
     return columns_message(Place(topics.OUTCOMES.name, record.place.partition), envelope, data, wall())
 
@@ -71,6 +77,6 @@ def _feedback(record: Record, group: Group, met: Met, rows: Numbers, wall: Wall)
         "said_at": said_at,
         "before": met.before[rows],
     }
-    identity = named_id(FeedbackJoined.__name__, f"{name_of(record)}/{met.name}/{'|'.join(map(str, group))}")
+    identity = named_id(FeedbackJoined.__name__, f"{name_of(record)}/{met.name}/{group.told}")
     envelope = Envelope(FeedbackJoined, identity, moment(int(said_at.max())), group.model)
     return columns_message(Place(topics.OUTCOMES.name, record.place.partition), envelope, data, wall())

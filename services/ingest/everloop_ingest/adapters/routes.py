@@ -38,13 +38,15 @@ from everloop_ingest.adapters.records import (
     name_of,
 )
 from everloop_ingest.domain.archiving import newest
+from everloop_ingest.domain.declared import declared_in
 from everloop_ingest.domain.routing import Routed, route, route_feedback
 
 
 class RouteFold:
     """Rows become `keys`, heartbeats follow the rows that came before them, bad records become dead letters.
 
-    Of `loops` it is known which feedback each model has declared.
+    Of `loops` it is known which feedback each model has declared, and by which columns it has segments: predictions
+    carry their values along.
     """
 
     name = "ingest.route"
@@ -60,6 +62,7 @@ class RouteFold:
         self.refresh: Callable[[], object] = lambda: None
         self.said: list[Message] = []
         self.beats: dict[Place, tuple[str, dict[str, int]]] = {}
+        self.segments: dict[str, tuple[str, ...]] = {}
         self.ledger = Ledger(self.name, wall, replica)
 
     def restore(self, log: Log, committed: dict[Place, int]) -> None:
@@ -69,16 +72,19 @@ class RouteFold:
         self.said, self.beats = [], {}
 
     def learn(self, record: Record, event: Event | None) -> None:
-        """Note which feedback a model has declared; a tombstone takes the model away.
+        """Note which feedback and segments a model has declared; a tombstone takes the model away.
 
         A loop file that this release cannot read declares none: rows and labels go on.
         """
         if isinstance(event, LoopApplied):
             self.declared[event.model] = {}
+            self.segments[event.model] = declared_in(event.loop)
             with suppress(InvalidError):
                 self.declared[event.model] = Loop.from_payload(event.loop).feedback or {}
         elif event is None and record.key:
-            self.declared.pop(record.key.decode(errors="replace"), None)
+            model = record.key.decode(errors="replace")
+            self.declared.pop(model, None)
+            self.segments.pop(model, None)
 
     def take(self, record: Record) -> None:
         """Route one record."""
@@ -116,7 +122,7 @@ class RouteFold:
                 self.metrics.inc("everloop_rows_total", rows, group=self.name, topic=record.place.topic)
                 old = isinstance(found, Rows) and found.source == "bootstrap"
                 self.ledger.enter(record, **{"history" if old else "counted": rows})
-                routed = route(found, self.partitions, name_of(record))
+                routed = route(found, self.partitions, name_of(record), self.segments.get(found.model, ()))
                 self.said += [self._keys(number, keys) for number, keys in routed]
             case FeedbackLogged():
                 self._take_feedback(record, found)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from everloop_ingest.domain.declared import Values, name_in, text_of
 from everloop_ingest.domain.ranges import Known, Ranges, within
 from everloop_ingest.domain.shelves import NONE, ROW, Floats, Keys, New, Numbers, Said, Table, digests
 
@@ -34,6 +35,13 @@ class Group(NamedTuple):
     arm: str | None
     epoch: int | None
     shadow_version: str | None
+    segments: tuple[str, ...] = ()
+    """The declared columns whose values its rows carry."""
+
+    @property
+    def told(self) -> str:
+        """What tells its records from those of other groups."""
+        return "|".join(map(str, self if self.segments else self[:-1]))
 
 
 class Label(NamedTuple):
@@ -47,8 +55,8 @@ class Label(NamedTuple):
 class Part:
     """One record of `keys`. `said` has a row per prediction; of labels there are `times` (when known) and `label`.
 
-    `ids` are those of predictions, and of entities where the labels are of `ranges`. Under a name of `feedback` the
-    values of `label` are no labels: `domain.feedback` folds them.
+    `ids` are those of predictions, and of entities where the labels are of `ranges`. Predictions may have `values` of
+    declared columns. Under a name of `feedback` the values of `label` are no labels: `domain.feedback` folds them.
     """
 
     group: Group
@@ -57,6 +65,7 @@ class Part:
     said: Said | None = None
     label: Floats | None = None
     ranges: Ranges | None = None
+    values: Values | None = None
     appended_ms: int = 0
     feedback: str | None = None
 
@@ -77,6 +86,7 @@ class Met(NamedTuple):
 class Folded:
     """What followed from `parts`. Outcome rows in order: the `part` that led to each, prediction ids, values.
 
+    `texts` hold the values of declared columns, as `declared.columns_in` reads them; empty where there are none.
     `again`: of each part, how many rows said nothing new; a label by entity counts as one that does.
     """
 
@@ -88,16 +98,21 @@ class Folded:
     labelled_at: Numbers
     again: Numbers
     feedback: Sequence[Met] = ()
+    texts: Sequence[str] = ()
 
 
 @dataclass(slots=True, eq=False)
 class Memory:
-    """What is known: predictions, labels without one, labels by entity, and feedback."""
+    """What is known: predictions, labels without one, labels by entity, and feedback.
+
+    Predictions of the groups at the places `declared` have values of declared columns.
+    """
 
     open: Table
     parked: Table
     ranges: Known
     feedback: Feedback
+    declared: Sequence[int] = ()
 
 
 def fold(memory: Memory, parts: Sequence[Part], groups: Sequence[int], minute: int) -> Folded:
@@ -118,6 +133,7 @@ def fold(memory: Memory, parts: Sequence[Part], groups: Sequence[int], minute: i
     return Folded(
         parts, rows.part[joined], ids, said, batch.label[joined], batch.labelled_at[joined],
         np.bincount(rows.part[again], minlength=len(parts)), tuple(_met(memory.feedback, batch, minute)),
+        batch.texts(joined, said),
     )  # fmt: skip
 
 
@@ -157,10 +173,12 @@ def _fold_ranges(memory: Memory, parts: Sequence[Part], minute: int) -> Folded:
         if one.ranges is not None and one.label is not None:
             memory.ranges.add(one.ranges, one.label, one.times, minute)
     joined, said, _ = batch.joined()
-    names = memory.open.shelf.names(numbers[joined])
+    names, texts = memory.open.shelf.names(numbers[joined]), batch.texts(joined, said)
+    names = [name_in(text) if text else name for name, text in zip(names, texts, strict=True)]
     return Folded(
-        parts, part[joined], names, said, batch.label[joined], batch.labelled_at[joined], np.zeros(len(parts), np.int64)
-    )
+        parts, part[joined], names, said, batch.label[joined], batch.labelled_at[joined],
+        np.zeros(len(parts), np.int64), texts=texts,
+    )  # fmt: skip
 
 
 def _matches(table: Table, parts: Sequence[Part]) -> tuple[Numbers, Numbers, Numbers]:
@@ -257,9 +275,16 @@ class _Rows:
         self.key[order] = np.cumsum(begins) - 1
         self.turn[order] = np.arange(count) - starts[self.key[order]]
 
-    def name(self, row: int) -> str:
-        """The prediction id of a row, where it has an entity."""
-        return self.parts[self.part[row]].ids[self.row[row]] if self.said["entity"][row].any() else ""
+    def names(self, rows: Numbers) -> list[str]:
+        """What is remembered as text of each row: its prediction id where it has an entity, declared values if any."""
+        named = (self.said["entity"][rows] != 0).any(axis=1)
+        texts = [""] * len(rows)
+        valued = np.array([part.values is not None for part in self.parts], np.bool_)[self.part[rows]]
+        for place in np.flatnonzero(named | valued).tolist():
+            part, row = self.parts[self.part[rows[place]]], self.row[rows[place]]
+            name = part.ids[row] if named[place] else ""
+            texts[place] = name if part.values is None else text_of(name, part.values, row)
+        return texts
 
 
 class _Batch:
@@ -267,6 +292,7 @@ class _Batch:
 
     def __init__(self, memory: Memory, rows: _Rows) -> None:
         self.open, self.parked, self.ranges, self.rows = memory.open, memory.parked, memory.ranges, rows
+        self.declared = memory.declared
         keys, count = len(rows.keys), len(rows.part)
         self.number, self.waits = self.open.find(rows.keys), self.parked.find(rows.keys)
         self.is_open: Flags = self.number != NONE
@@ -346,6 +372,20 @@ class _Batch:
             said[before] = self.open.shelf.take(self.number[keys[before]])
         return rows, said, self.again
 
+    def texts(self, rows: Numbers, said: Said) -> list[str]:
+        """Where the predictions of these rows have values of declared columns, the texts that hold them."""
+        texts = [""] * len(rows)
+        some = np.flatnonzero(np.isin(said["group"], self.declared)) if self.declared else rows[:0]
+        if some.size:
+            keys = self.rows.key[rows[some]]
+            here = self.opened[keys] != NONE
+            fresh = self.rows.names(self.opened[keys[here]])
+            known = self.open.shelf.names(self.number[keys[~here]])
+            for places, found in ((some[here], fresh), (some[~here], known)):
+                for place, text in zip(places.tolist(), found, strict=True):
+                    texts[place] = text
+        return texts
+
     def _label_by_entity(self, rows: Numbers) -> None:
         """Labels by entity that came before these predictions; one by prediction id that waited counts first."""
         entities = self.rows.said["entity"][rows]
@@ -368,8 +408,8 @@ class _Batch:
     def _add(self, table: Table, at: Numbers, keys: Numbers, minute: int) -> None:
         keys = keys[np.argsort(at[keys])]
         rows = self.rows.said[at[keys]]
-        names = [self.rows.name(row) for row in at[keys].tolist()] if rows["entity"].any() else [""] * len(keys)
-        table.add(self.rows.keys[keys], New(rows, names, self.value[keys], self.known_at[keys]), minute)
+        new = New(rows, self.rows.names(at[keys]), self.value[keys], self.known_at[keys])
+        table.add(self.rows.keys[keys], new, minute)
 
 
 def _filled(column: Floats | None, rows: int) -> Floats:

@@ -27,7 +27,10 @@ LUMP: Final = 64
 
 @dataclass(slots=True)
 class Join:
-    """What one partition remembers. `forgotten`: rows since the last count that never met their other half."""
+    """What one partition remembers. `forgotten`: rows since the last count that never met their other half.
+
+    `declared` are the places of groups whose rows have values of declared columns.
+    """
 
     most: int = MOST_REMEMBERED
     shelf: Shelf = field(default_factory=MemoryShelf)
@@ -37,6 +40,7 @@ class Join:
     feedback: Feedback = field(default_factory=Feedback)
     groups: list[Group] = field(default_factory=list)
     places: dict[Group, int] = field(default_factory=dict)
+    declared: list[int] = field(default_factory=list)
     minute: int = 0
     forgotten: int = 0
 
@@ -55,13 +59,14 @@ class Join:
         """Parts of one kind."""
         if parts[0].feedback is not None:
             return self.feedback.fold(parts, self.open, self.minute)
-        memory = Memory(self.open, self.parked, self.ranges, self.feedback)
+        memory = Memory(self.open, self.parked, self.ranges, self.feedback, self.declared)
         return fold(memory, parts, [self.place_of(part.group) for part in parts], self.minute)
 
     def place_of(self, group: Group) -> int:
         """The place of a group in the list of them: there are many rows and few groups."""
         if group not in self.places:
             self.places[group] = len(self.groups)
+            self.declared += [len(self.groups)] if group.segments else []
             self.groups.append(group)
         return self.places[group]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from everloop.errors import InvalidError
 from everloop_ingest.domain.batches import Group, Part
+from everloop_ingest.domain.declared import values_of
 from everloop_ingest.domain.ranges import Ranges
 from everloop_ingest.domain.shelves import ROW, Floats, Numbers, Said, digests
 
@@ -37,11 +38,12 @@ def _part(model: str, data: Mapping[str, Any], appended_ms: int) -> Part:
     ids: Sequence[str] = data["entity_id"] if by_entity else data["prediction_id"]
     group = Group(
         model, data["source"], data.get("version"), data.get("digest"), data.get("arm"), data.get("epoch"),
-        data.get("shadow_version"),
+        data.get("shadow_version"), tuple(data.get("segments") or ()),
     )  # fmt: skip
     times = _whole(data["times"], len(ids))
     if data["kind"] == "prediction":
-        return Part(group, ids, times, said=_said(model, len(ids), data), appended_ms=appended_ms)
+        said, values = _said(model, len(ids), data), values_of(data.get("segments"), len(ids))
+        return Part(group, ids, times, said=said, values=values, appended_ms=appended_ms)
     label = _floats(data["label"], len(times))
     return Part(group, ids, times, label=label, ranges=_ranges(model, times, data), appended_ms=appended_ms)
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from everloop.buckets import buckets, partitions_of
 from everloop.events import ENVELOPE, FeedbackLogged, FeedbackRouted, KeysRouted, LabelsLogged, named_id
 from everloop.rows.values import Column, Rows, listed
+from everloop_ingest.domain.declared import pieces, scalars
 
 LABEL_SOURCE: Final = "labels"
-V = TypeVar("V")
 Numbers = NDArray[Any]
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,14 +32,17 @@ class Routed:
     kind: type[KeysRouted | FeedbackRouted] = KeysRouted
 
 
-def route(event: Rows | LabelsLogged, partitions: int, origin: str) -> list[tuple[int, Routed]]:
+def route(
+    event: Rows | LabelsLogged, partitions: int, origin: str, declared: Sequence[str] = ()
+) -> list[tuple[int, Routed]]:
     """Split a record by target partition: predictions before the labels that they bring along, in order of row.
 
-    `origin` names the record (its place and offset), so that a repeat has the same ids.
+    `origin` names the record (its place and offset), so that a repeat has the same ids. Predictions carry the values of
+    the `declared` columns.
     """
     if isinstance(event, LabelsLogged) and event.entity_id is not None:
         return [(number, _ranges(event, f"{origin}/{number}")) for number in range(partitions)]
-    keys = _Labels(event) if isinstance(event, LabelsLogged) else _Keys(event)
+    keys = _Labels(event) if isinstance(event, LabelsLogged) else _Keys(event, declared)
     targets = partitions_of(event.prediction_id, partitions)
     return [
         (number, part)
@@ -65,23 +69,29 @@ def route_feedback(event: FeedbackLogged, rows: Numbers, partitions: int, origin
 class _Keys:
     """What the join needs of a record of rows; columns are prepared once for all partitions."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, declared: Sequence[str]) -> None:
         self.rows = rows
         self.time = datetime.fromtimestamp(max(rows.times, default=0) / 1000, UTC)
         self.times, self.buckets = np.array(rows.times, np.int64), buckets(rows.entities)
         self.score, self.label, self.shadow = _finite(rows.score), _finite(rows.label), _finite(rows.shadow_score)
         self.said = {name: getattr(rows, name) for name in ("version", "digest", "arm", "epoch", "shadow_version")}
+        told = declared if rows.source != "bootstrap" else ()  # history is in no window
+        self.segments = {name: scalars(rows.features.get(name), len(rows)) for name in told}
 
     def parts(self, rows: Numbers, name: str) -> Iterator[Routed]:
         """Predictions, and the labels that came with them (bootstrap does so): known when the row was made."""
-        more = {
-            "bucket": self.buckets[rows], "score": _of(self.score, rows), "shadow_score": _of(self.shadow, rows),
-            "entity_id": _pick(self.rows.entity_id, rows) if self.rows.entity_id else None,
-        }  # fmt: skip
-        yield self._part(rows, f"{name}/prediction", {"kind": "prediction"}, self.said, more)
+        for piece, some in pieces(rows, carried=bool(self.segments)):
+            yield self._part(some, f"{name}/prediction{piece}", {"kind": "prediction"}, self.said, self._told(some))
         labelled = rows[~np.isnan(self.label[rows])] if self.label is not None else rows[:0]
         if labelled.size:
             yield self._part(labelled, f"{name}/label", {"kind": "label"}, {}, {"label": _of(self.label, labelled)})
+
+    def _told(self, rows: Numbers) -> dict[str, Any]:
+        return {
+            "bucket": self.buckets[rows], "score": _of(self.score, rows), "shadow_score": _of(self.shadow, rows),
+            "entity_id": _pick(self.rows.entity_id, rows) if self.rows.entity_id else None,
+            "segments": {name: _pick(values, rows) for name, values in self.segments.items()} or None,
+        }  # fmt: skip
 
     def _part(
         self, rows: Numbers, name: str, kind: dict[str, Any], said: dict[str, Any], more: dict[str, Any]
