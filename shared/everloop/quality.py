@@ -14,6 +14,7 @@ import numpy as np
 from everloop.sketch.classified import CALIBRATION_BINS, CUT, GRID, ScoreCounts
 from everloop.sketch.labelled import Labelled
 from everloop.sketch.residuals import UNITS, Residuals
+from everloop.sketch.segment_labels import SegmentLabels
 
 Z: Final = 1.959963984540054
 """Quantile of the normal distribution for a two-sided interval at 95 %."""
@@ -51,6 +52,15 @@ def estimates(seen: Labelled) -> dict[str, Estimate]:
     else:
         found = {}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def of_segment(seen: SegmentLabels, segment: int) -> Estimate | None:
+    """The primary metric of the labelled rows of one segment, as of all rows; None without one."""
+    if seen.task == "binary":
+        return roc_auc(seen.scores_of(segment))
+    if seen.task == "regression":
+        return _regression(seen.residuals.get(segment, Residuals()), seen.scale / UNITS).get("rmse")
+    return None
 
 
 def wilson(hits: int, rows: int) -> Estimate | None:

@@ -18,7 +18,9 @@ COMPUTED = {
     ("everloop_drift/handlers.py", "announce"): tuple(
         f"{kind}_{end}" for kind in ("drift", "quality", *get_args(FaultKind)) for end in ("opened", "closed")
     ),
-    ("everloop_drift/handlers.py", "_of_segments"): ("segment_drift_opened", "segment_drift_closed"),
+    ("everloop_drift/handlers.py", "_of_segments"): tuple(
+        f"segment_{kind}_{end}" for kind in ("drift", "quality") for end in ("opened", "closed")
+    ),
 }
 """Names that are put together: by file and function, from the kinds of an episode or fault and its ends."""
 PASSED_ON = "_alert"

@@ -62,7 +62,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A build whose sketch of labelled rows takes what is no number for one."""
-    monkeypatch.setattr(labelled, "_usable", lambda _task, score, _label: np.ones(score.shape, dtype=bool))
+    monkeypatch.setattr(labelled, "usable", lambda _task, score, _label: np.ones(score.shape, dtype=bool))
 
 
 def unbinned(monkeypatch: pytest.MonkeyPatch) -> None:

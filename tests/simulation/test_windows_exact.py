@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from hashlib import sha256
 
+import numpy as np
 import pandas as pd
 import pytest
 from pydantic import JsonValue
@@ -127,13 +128,18 @@ def test_windows_are_those_of_a_batch_recomputation(rules: Mapping[str, JsonValu
     revise = {"2h": 2 * HOUR, "1h": HOUR}.get(str(rules.get("revise")), 0)
     inputs, outcomes = table(stream.inputs, GRACE, revise), table(stream.outcomes, HORIZON, revise)
     assert {"counted", "late"} <= set(inputs["fate"]), "a stream without late rows proves little"
-    compared = 0
+    compared = with_segments = 0
     for window in found:
         rows = inputs if window.kind == "inputs" else outcomes
         kept = rows["fate"].isin(["counted", "revised"] if window.revision else ["counted"])
         part = rows[kept & (rows["model"] == window.model) & (rows["end"] > window.start) & (rows["end"] <= window.end)]
         compared += compare(window, part)
+        if window.kind == "outcomes":
+            before = inputs[(inputs["fate"] == "counted") & (inputs["model"] == window.model)]
+            before = before[(before["end"] > window.start) & (before["end"] <= window.end)]
+            with_segments += sum(compare_labels(arm, part, before, window.revision) for arm in window.arms)
     assert compared > 20
+    assert with_segments > 5
     assert_covered(found, inputs)
 
 
@@ -194,6 +200,40 @@ def compare_outcomes(arm: ArmWindow, rows: pd.DataFrame, score: str) -> None:
     losses = ((rows["label"].astype(float) - rows[score].astype(float)) ** 2).map(lambda loss: round(loss * 1e6))
     total = sum(int(str(sums[4])) for sums in arm.buckets.values() if isinstance(sums, list))
     assert total <= int(losses.sum())
+
+
+def compare_labels(arm: ArmWindow, part: pd.DataFrame, before: pd.DataFrame, revision: int) -> int:
+    """Labelled rows by value of w, beside those of the window of inputs; how many segments there are."""
+    mine, seen = (rows[(rows["arm"] == arm.arm) & (rows["version"] == arm.version)] for rows in (part, before))
+    if arm.arm != "champion" or not mine["plain"].all():
+        assert arm.outcomes == ()
+        return 0
+    named = PROFILE.segments[0].values  # noqa: PD011 -- no frame of pandas
+    known = not revision and bool(seen["plain"].all()) and bool(len(seen))
+    shown = []
+    for value in (*named, None):
+        labels, rows = (one[~one["w"].isin(named)] if value is None else one[one["w"] == value] for one in (mine, seen))
+        shown += (
+            [(value, len(labels), len(rows) if known else None, int(labels["label"].sum()), auc(labels))]
+            if (len(labels) or (known and len(rows)))
+            else []
+        )
+    assert [
+        (one.value, one.rows, one.predicted, one.positives, one.quality and pytest.approx(one.quality.value))
+        for one in arm.outcomes
+    ] == shown
+    return len(shown)
+
+
+def auc(rows: pd.DataFrame) -> float | None:
+    """By every pair, on a grid of 1,000 bins."""
+    bins = np.floor(rows["score"].astype(float).to_numpy() * 1000)
+    positive = rows["label"].to_numpy() == 1
+    yes, no = bins[positive], bins[~positive]
+    if min(len(yes), len(no)) < 2:
+        return None
+    pairs = yes[:, None] - no[None, :]
+    return float(((pairs > 0) + (pairs == 0) / 2).mean())
 
 
 @pytest.mark.parametrize("rules", [TUMBLING, SLIDING], ids=["tumbling", "sliding"])

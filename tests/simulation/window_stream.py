@@ -51,7 +51,7 @@ MOST: Final = 2
 
 
 class Row(NamedTuple):
-    """One scored row, and where its record stands."""
+    """One scored row, and where its record stands; of an outcome `plain` says that its record carried w."""
 
     model: str
     version: str
@@ -194,6 +194,7 @@ class Stream:
             return
         rows = [row for row in range(len(event.times)) if (event.score or ())[row] is not None]
         labels = tuple(float(self.random.integers(2)) for _ in rows)
+        carried, w = event.model == "alpha" or len(rows) % 2 == 0, tuple(event.features["w"][row] for row in rows)
         joined = OutcomesJoined.named(
             f"o/{event.id}", START, event.model, source="serving", version=event.version, arm=event.arm, epoch=1,
             shadow_version=event.shadow.version if event.shadow else None,
@@ -203,14 +204,15 @@ class Stream:
             score=tuple((event.score or ())[row] for row in rows),
             shadow_score=tuple(event.shadow.score[row] for row in rows) if event.shadow else None,
             label=labels, labelled_at=tuple(event.times[row] + 60_000 for row in rows),
+            segments={"w": w} if carried else None,
         )  # fmt: skip
         self._say(topics.OUTCOMES, joined, number)
         watermark = self.clocks.get(number)
         for place, row in enumerate(rows):
             self.outcomes.append(Row(
-                event.model, str(event.version), str(event.arm), event.times[row], None, None, (event.score or ())[row],
-                event.prediction_id[row], event.shadow.score[row] if event.shadow else None, watermark,
-                label=labels[place],
+                event.model, str(event.version), str(event.arm), event.times[row], None, w[place],
+                (event.score or ())[row], event.prediction_id[row], event.shadow.score[row] if event.shadow else None,
+                watermark, plain=carried, label=labels[place],
             ))  # fmt: skip
 
     def _poison(self, number: int) -> None:

@@ -74,9 +74,10 @@ def _of_segments(event: WindowJudged) -> Iterator[AlertRaised]:
         found = [one for one in event.segments if one.episode is stage]
         most = segments.worst(found)
         if most is not None:
+            kind = "drift" if event.kind == "inputs" else "quality"
             yield AlertRaised.about(
-                event, "drift", name=f"segment_drift_{stage}", severity=severity,
-                summary=f"{event.model} version {event.version}: drift of {segments.described(most)} {stage}"
+                event, "drift", name=f"segment_{kind}_{stage}", severity=severity,
+                summary=f"{event.model} version {event.version}: {kind} of {segments.described(most)} {stage}"
                 + (f", and of {len(found) - 1} more segments" if len(found) > 1 else ""),
                 window_start=event.start, window_end=event.end, segments=len(found),
             )  # fmt: skip

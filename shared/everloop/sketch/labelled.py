@@ -72,7 +72,7 @@ class Labelled:
         """Count rows given as arrays of equal length (n,); `points` is the begin of each row's interval in ms."""
         unit = _scale(task, scale)
         score, label = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.float64)
-        kept = _usable(task, score, label)
+        kept = usable(task, score, label)
         score, label, when = score[kept], label[kept], np.asarray(points, dtype=np.int64)[kept]
         residuals = in_units(score, label, unit) if task == "regression" else np.empty(0, dtype=np.int64)
         return cls(
@@ -161,7 +161,8 @@ def _scale(task: Task, scale: float | None) -> float:
     return float(scale) if usable and scale is not None else 1.0
 
 
-def _usable(task: Task, score: Floats, label: Floats) -> NDArray[np.bool_]:
+def usable(task: Task, score: Floats, label: Floats) -> NDArray[np.bool_]:
+    """Which rows are not rejected, shape (n,)."""
     if task != "binary":
         return np.asarray(np.isfinite(score) & np.isfinite(label))
     return np.asarray((score >= 0) & (score <= 1) & ((label == 0) | (label == 1)))

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everloop_drift.domain.closing import MOST_EMPTY, Chain, Closing, closed, next_closing, passed_over
+from everloop_drift.domain.closing import (
+    MOST_EMPTY,
+    MOST_OWED,
+    Bounds,
+    Chain,
+    Closing,
+    closed,
+    next_closing,
+    passed_over,
+)
 from everloop_drift.domain.rules import WindowRules
 
 HOUR = 60
@@ -175,3 +184,14 @@ def test_a_change_of_the_rules_goes_on_where_the_old_ones_ended() -> None:
     assert spans(until(9 * HOUR, longer, hours(1, 1, 1, 1, 1), chain)) == [(4, 8)]
     shorter = replace(RULES, every=HOUR // 2, size=HOUR // 2)
     assert until(6 * HOUR + 2, shorter, hours(1, 1, 1, 1, 1), chain)[0].bounds == (5 * HOUR, 5 * HOUR + 30, 5 * HOUR)
+
+
+def test_rows_by_segment_are_remembered_with_the_window_until_its_outcomes_and_no_more_than_there_is_room_for() -> None:
+    chain, many = Chain(), [1] * (MOST_OWED // 2)
+    for start in (0, HOUR, 2 * HOUR):
+        closing = Closing("inputs", Bounds(start, start + HOUR, start), 0, start + HOUR + 2)
+        chain = closed(chain, closing, RULES, {"champion|1": 5}, 5, {"1": many})
+    assert [len(owed.segments.get("1", ())) for owed in chain.owed] == [MOST_OWED // 2, MOST_OWED // 2, 0]
+    outcomes = next_closing(chain, RULES, Held({HOUR: 5}))
+    assert outcomes is not None
+    assert (outcomes.kind, outcomes.segments) == ("outcomes", {"1": many})

@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
+from everloop.events import OutcomesJoined
 from everloop.profile import build_profile
 from everloop.profile.segments import Given, with_segments
 from everloop.rows import Rows
@@ -109,3 +110,62 @@ def test_a_cell_that_was_published_goes_on_as_if_nothing_had_been() -> None:
     lane.take_rows(a_record(300, ROWS), RULES, {"1": LAYOUT})
     lane.settle({"m": {"1": LAYOUT}})
     assert sketch(lane.cells) == sketch(taken(a_record(0, ROWS)))
+
+
+# --------------------------------------------------------------------------------------------------------- labels
+
+
+def labels(low: int, high: int, *, arm: str = "champion", carried: tuple[str, ...] = ("w", "region")) -> OutcomesJoined:
+    rows, values = range(low, high), {"w": W, "region": REGION}
+    return OutcomesJoined.named(
+        f"{low}/{arm}", wire.EPOCH, "m", source="serving", version="1", arm=arm,
+        prediction_id=[str(row) for row in rows], times=[1] * len(rows), bucket=[0] * len(rows),
+        score=SCORES[low:high], label=[row % 2 for row in rows], labelled_at=[2] * len(rows),
+        segments={name: values[name][low:high] for name in carried} or None,
+    )  # fmt: skip
+
+
+def labelled(*events: OutcomesJoined, layouts: Layout = LAYOUT, lane: Lane | None = None) -> dict[Key, Cell]:
+    lane = lane or Lane("outcomes")
+    for one in events:
+        lane.offset += 1
+        lane.take_labels(one, RULES, {"1": layouts})
+    return lane.cells
+
+
+def counted(cells: dict[Key, Cell]) -> bytes:
+    (cell,) = cells.values()
+    assert cell.segments is not None
+    return orjson.dumps(cell.segments.to_plain(), option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def test_labels_are_counted_by_segment_however_they_come() -> None:
+    parts = [labels(low, min(ROWS, low + 70)) for low in range(0, ROWS, 70)]
+    cells = labelled(*parts)
+    assert counted(cells) == counted(labelled(labels(0, ROWS)))
+    (cell,) = cells.values()
+    assert cell.segments is not None
+    assert cell.labelled is not None
+    assert [cell.segments.covers(split, cell.labelled.rows) for split in LAYOUT.splits] == [True, True]
+    assert cell.segments.rows.tolist()[3:] == [REGION.count(name) for name in ("north", "south", "east")]
+
+
+def test_only_the_champions_labels_are_and_only_what_they_carry() -> None:
+    cells = labelled(labels(0, 50), labels(50, 100, arm="candidate"), labels(100, 150, carried=("w",)))
+    shown = {key.arm: cell.segments for key, cell in cells.items()}
+    assert shown["candidate"] is None
+    assert shown["champion"] is not None
+    assert [shown["champion"].covers(split, 100) for split in LAYOUT.splits] == [True, False]
+    plain = labelled(labels(0, 50, carried=()), labels(50, 100, carried=()))
+    assert [cell.segments for cell in plain.values()] == [None]
+    unsplit = labelled(labels(0, 50), layouts=layout(split=False))
+    assert [cell.segments for cell in unsplit.values()] == [None]
+
+
+def test_a_cell_of_labels_that_was_published_goes_on_as_if_nothing_had_been() -> None:
+    ((key, cell),) = labelled(labels(0, 300)).items()
+    cell.offset = 0
+    message = wire.cell_message(Place("everloop.outcomes.v1", 0), key, cell, wire.Writer("r", wire.EPOCH))
+    lane = Lane("outcomes", offset=0)
+    lane.bring_back(key, wire.read_cell(message.value or b"", LAYOUT))
+    assert counted(labelled(labels(300, ROWS), lane=lane)) == counted(labelled(labels(0, ROWS)))

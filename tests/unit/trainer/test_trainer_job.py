@@ -311,6 +311,10 @@ def test_the_reference_is_split_by_declared_columns_and_by_no_others() -> None:
     found = unpack(country, version.profile)
     assert found.counts.sum(axis=1).tolist()[0] == 2 * country.rows[0] + found.counts[0, -100:].sum()
     assert found.counts[:, -100:].sum() == version.holdout_rows
+    quality = country.quality
+    assert len(quality) == len(country.rows)
+    assert sum(one.rows for one in quality if one) == version.holdout_rows
+    assert {one.metric for one in quality if one} == {"roc_auc"}
     again = created(a_spec(store, features=features), store)
     assert again.profile == version.profile.model_copy(update={"segments": ()})
     assert again.artifact == version.artifact

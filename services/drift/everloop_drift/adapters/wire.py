@@ -26,7 +26,7 @@ from everloop.codec import encode, envelope
 from everloop.errors import InvalidError
 from everloop.events import BooksKept, ClosedSpan, HeartbeatPassed, IdsRemembered, PartialSaved, WindowsKept, named_id
 from everloop.runtime.log import Message, Place
-from everloop.sketch import Inputs, Labelled, Schema, Sums
+from everloop.sketch import Inputs, Labelled, Schema, SegmentLabels, Sums
 from everloop.sketch.delays import delays_from_plain, delays_to_plain
 from everloop.sketch.feedback import Brought
 from everloop_drift.domain.cells import Cell, Key, is_plain
@@ -106,11 +106,12 @@ def read_cell(value: bytes, layout: Layout) -> Cell:
     """The counts in the record of a cell. Raises `InvalidError` (`malformed`, `shape`)."""
     said = orjson.loads(value)
     sketch = said["sketch"]
-    inputs, labelled, late = (sketch.get(part) for part in ("inputs", "labelled", "late"))
+    inputs, labelled, segments, late = (sketch.get(part) for part in ("inputs", "labelled", "segments", "late"))
     return Cell(
         Sums.from_plain(sketch["sums"]),
         None if inputs is None else Inputs.from_plain(layout, inputs),
         None if labelled is None else Labelled.from_plain(labelled),
+        None if segments is None else SegmentLabels.from_plain(layout, segments),
         None if late is None else delays_from_plain(late),
         said["offset"],
         {name: Brought.from_plain(plain) for name, plain in sketch.get("feedback", {}).items()},
@@ -167,7 +168,10 @@ def chain_message(model: str, chain: Chain, writer: Writer) -> Message:
     event = WindowsKept.named(
         f"{model}/{chain.said}", EPOCH, model, said=chain.said, until=chain.until, start=chain.start, empty=chain.empty,
         owed=[
-            ClosedSpan(kind="inputs", **one.bounds._asdict(), predicted=one.predicted, fresh_rows=one.fresh_rows)
+            ClosedSpan(
+                kind="inputs", **one.bounds._asdict(), predicted=one.predicted, fresh_rows=one.fresh_rows,
+                segments=one.segments,
+            )
             for one in chain.owed
         ],
         revisable=[ClosedSpan(kind=kind, **bounds._asdict()) for kind, bounds in chain.revisable],
@@ -182,7 +186,10 @@ def read_chain(event: WindowsKept) -> Chain:
         until=event.until,
         start=event.start,
         empty=event.empty,
-        owed=tuple(Owed(Bounds(one.start, one.end, one.fresh), one.predicted, one.fresh_rows) for one in event.owed),
+        owed=tuple(
+            Owed(Bounds(one.start, one.end, one.fresh), one.predicted, one.fresh_rows, one.segments)
+            for one in event.owed
+        ),
         revisable=tuple((one.kind, Bounds(one.start, one.end, one.fresh)) for one in event.revisable),
     )
 
@@ -198,6 +205,8 @@ def _sketch(cell: Cell) -> dict[str, object]:
         sketch["inputs"] = cell.inputs.to_plain()
     if cell.labelled is not None:
         sketch["labelled"] = cell.labelled.to_plain()
+    if cell.segments is not None:
+        sketch["segments"] = cell.segments.to_plain()
     if cell.late is not None:
         sketch["late"] = delays_to_plain(cell.late)
     if cell.feedback:

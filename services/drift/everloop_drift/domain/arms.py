@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from everloop.events import ArmWindow, ColumnSide, ColumnWindow, SchemaSplit
+from everloop.events import ArmWindow, ColumnSide, ColumnWindow, SchemaSplit, SegmentOutcomes
 from everloop.profile import Season, column_groups
 from everloop.profile.seasons import side
-from everloop.sketch import Inputs, Labelled, Sums
+from everloop.sketch import Inputs, Labelled, SegmentLabels, Sums
 from everloop_drift.domain.cells import CHAMPION, SHADOW, is_plain
-from everloop_drift.domain.segmented import segment_windows
+from everloop_drift.domain.segmented import segment_outcomes, segment_windows
 
 if TYPE_CHECKING:
     from everloop.loop import Task
@@ -82,7 +82,19 @@ def _of_outcomes(arm: str, version: str, cells: Cells, closing: Closing, referen
         reference_quality=_reference_quality(reference.profile),
         predicted=predicted.get(f"{arm}|{version}"),
         task=task,
+        outcomes=_segments(cells, closing, reference, labelled, version) if arm == CHAMPION else (),
     )
+
+
+def _segments(
+    cells: Cells, closing: Closing, reference: Reference, labelled: Labelled, version: str
+) -> tuple[SegmentOutcomes, ...]:
+    """The labelled rows by segment."""
+    seen = SegmentLabels(reference.layout, labelled.task)
+    for cell in _all(cells):
+        if cell.segments is not None:
+            seen.merge(cell.segments)
+    return segment_outcomes(reference.profile, seen, labelled.rows, closing.segments.get(version))
 
 
 def column_window(column: ColumnProfile, seen: Inputs, place: int) -> ColumnWindow:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from everloop.sketch import Inputs, Labelled, Sums
+from everloop.sketch import Inputs, Labelled, SegmentLabels, Sums
 from everloop.sketch.feedback import Brought
 from everloop.sketch.layout import AS_PROFILE, Schema
 
@@ -35,6 +35,8 @@ class Key(NamedTuple):
 class Cell:
     """Counts of one key: inputs and sums of scored rows, or labelled rows and their sums.
 
+    `segments` are the labelled rows counted by the values of declared columns.
+
     `late` (`DELAY_BINS`,) counts labels of older slices by their delay: they came behind the closing of their windows,
     while this slice was the next to close. `feedback` is what the rows brought, by name.
 
@@ -44,6 +46,7 @@ class Cell:
     sums: Sums
     inputs: Inputs | None = None
     labelled: Labelled | None = None
+    segments: SegmentLabels | None = None
     late: NDArray[np.int64] | None = None
     offset: int = -1
     feedback: dict[str, Brought] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 MOST_EMPTY: Final = 96
 """Empty windows in a row that are said; the following ones are passed over until rows come again."""
+
+
+MOST_OWED: Final = 1 << 17
+"""Rows by segment that are remembered for windows that still wait for labels: less than a megabyte in the record. Of
+further windows it is not known how many rows of each segment there were."""
+SegmentRows = Mapping[str, Sequence[int]]
 
 
 class Bounds(NamedTuple):
@@ -32,11 +38,14 @@ class Owed:
     """An inputs window whose outcomes are still to be closed, and its rows by arm and version (`arm|version`).
 
     `fresh_rows` are those of its slices that were in no window before; None where an older version did not say.
+    `segments` are the champion's rows by version and segment, in the order of the profile; a version whose rows are not
+    all known by segment is not there.
     """
 
     bounds: Bounds
     predicted: Mapping[str, int]
     fresh_rows: int | None = None
+    segments: SegmentRows = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,10 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """One window record to be written: `at` is when it closes (ms), `predicted` and `fresh_rows` only for outcomes."""
+    """One window record to be written: `at` is when it closes (ms).
+
+    `predicted`, `fresh_rows` and `segments` only for outcomes, as in `Owed`.
+    """
 
     kind: Kind
     bounds: Bounds
@@ -78,6 +90,7 @@ class Closing:
     at: int
     predicted: Mapping[str, int] | None = None
     fresh_rows: int | None = None
+    segments: SegmentRows = field(default_factory=dict)
 
 
 class Slices(Protocol):
@@ -99,9 +112,10 @@ def next_closing(chain: Chain, rules: WindowRules, slices: Slices) -> Closing | 
 
 
 def closed(
-    chain: Chain, closing: Closing, rules: WindowRules, predicted: Mapping[str, int], fresh_rows: int | None = None
-) -> Chain:
-    """The chain after this record was written; of an inputs window `predicted` are its rows by arm and version."""
+    chain: Chain, closing: Closing, rules: WindowRules, predicted: Mapping[str, int], fresh_rows: int | None = None,
+    segments: SegmentRows | None = None,
+) -> Chain:  # fmt: skip
+    """The chain after this record was written; what is known of an inputs window is as in `Owed`."""
     bounds, kind = closing.bounds, closing.kind
     chain = replace(chain, said=chain.said + 1)
     if closing.revision:
@@ -110,8 +124,14 @@ def closed(
     if kind == "outcomes":
         return replace(chain, owed=chain.owed[1:], revisable=revisable)
     empty = 0 if any(predicted.values()) else chain.empty + 1
-    owed = (*chain.owed, Owed(bounds, predicted, fresh_rows))
+    owed = (*chain.owed, Owed(bounds, predicted, fresh_rows, _remembered(chain, segments or {})))
     return replace(chain, until=bounds.end, start=bounds.start, empty=empty, owed=owed, revisable=revisable)
+
+
+def _remembered(chain: Chain, segments: SegmentRows) -> SegmentRows:
+    """What there is room for, beside the windows that wait already."""
+    held = sum(len(rows) for owed in chain.owed for rows in owed.segments.values())
+    return segments if held + sum(map(len, segments.values())) <= MOST_OWED else {}
 
 
 def passed_over(chain: Chain, rules: WindowRules, slices: Slices, watermark: int) -> Chain:
@@ -161,7 +181,9 @@ def _by_rows(chain: Chain, rules: WindowRules, slices: Slices, begin: int) -> Bo
 
 def _outcomes(chain: Chain, rules: WindowRules) -> Sequence[Closing]:
     return [
-        Closing("outcomes", owed.bounds, 0, owed.bounds.end + rules.horizon, owed.predicted, owed.fresh_rows)
+        Closing(
+            "outcomes", owed.bounds, 0, owed.bounds.end + rules.horizon, owed.predicted, owed.fresh_rows, owed.segments
+        )
         for owed in chain.owed[:1]
     ]
 

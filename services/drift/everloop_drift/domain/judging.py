@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from everloop.diagnoses import is_broken
@@ -28,6 +29,7 @@ from everloop.events import (
     MeasureTable,
     QualityMeasure,
     Reason,
+    SegmentJudged,
     WindowClosed,
     WindowJudged,
     WindowVerdict,
@@ -43,6 +45,7 @@ from everloop_drift.domain.episodes import Step, Track, follow, step
 from everloop_drift.domain.limits import Rules, rows_needed, share_drifted
 from everloop_drift.domain.measures import measure, table
 from everloop_drift.domain.ranking import rank
+from everloop_drift.domain.segment_quality import Before, is_calm, say_quality
 from everloop_drift.domain.segments import Tracks, Whole, follow_segments, say_segments
 
 ERRORS: Final = "errors"
@@ -57,7 +60,8 @@ class State:
 
     `points` are the champion's errors since it became champion, or since its last episode of quality closed; bounded.
     `heard` is the begin (ms) of the newest interval of its stream that was read, -1 before the first. The trails are
-    for saying when an episode began. `segments` are those that have drifted of late. `running` has the numbers of the
+    for saying when an episode began. `segments` are those whose inputs have drifted of late, `quality_segments` those
+    whose quality has fallen. `running` has the numbers of the
     last windows that are added up against a budget of false alarms. `labels` is how labels come.
     """
 
@@ -69,6 +73,7 @@ class State:
     inputs_trail: changes.Trail = field(default_factory=changes.Trail)
     outcomes_trail: changes.Trail = field(default_factory=changes.Trail)
     segments: Tracks = field(default_factory=dict)
+    quality_segments: Tracks = field(default_factory=dict)
     running: tuple[Mapping[str, float], ...] = ()
     memory: Memory = field(default_factory=Memory)
     incident: incidents.Incident | None = None
@@ -130,10 +135,20 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
         label_age=finding.label_age, diagnosis=finding.diagnosis,
         errors=concept.as_series(finding.errors), detections=finding.detections, correlation_id=after.identity,
         ranking=rank(arm.columns if arm else (), finding.figures), change=_change(state, cause, finding, after),
-        segments=say_segments(state.segments, cause, Whole(finding.verdict, after.stage, superseded), arm, loop),
+        segments=_segments(state, cause, Whole(finding.verdict, after.stage, superseded), arm, loop, flow),
         season=arm.season if arm else None, budget=finding.budget, running=finding.running,
         labels=flow,
     )  # fmt: skip
+
+
+def _segments(
+    state: State, window: WindowClosed, whole: Whole, arm: ArmWindow | None, loop: Loop, flow: LabelFlow | None
+) -> tuple[SegmentJudged, ...]:  # fmt: skip
+    """What a window says of segments: of their inputs, or of their labels."""
+    if window.kind == "inputs":
+        return say_segments(state.segments, window, whole, arm, loop)
+    before = Before(state.quality_segments, state.segments, _needed(state, window, loop, flow))
+    return say_quality(before, window, whole._replace(alone=not going_on(state)), arm, loop)
 
 
 def evolve(state: State, event: Event) -> State:
@@ -165,7 +180,17 @@ def _tracked(state: State, event: WindowJudged) -> State:
     points = () if event.episode is Episode.CLOSED else concept.kept(points, told)
     heard = fresh[-1][0] if fresh else heard
     trail = changes.follow(_trail(state.outcomes_trail, state.outcomes, event.version), event)
-    return replace(state, outcomes=follow(state.outcomes, event), points=points, heard=heard, outcomes_trail=trail)
+    return replace(
+        state, outcomes=follow(state.outcomes, event), points=points, heard=heard, outcomes_trail=trail,
+        quality_segments=_quality_segments(state, event),
+    )  # fmt: skip
+
+
+def _quality_segments(state: State, event: WindowJudged) -> Tracks:
+    if state.outcomes.version not in {None, event.version}:
+        return {}
+    whole = Whole(event.verdict, event.episode, superseded=False, alone=not going_on(state))
+    return follow_segments(state.quality_segments, event, partial(is_calm, state.segments, whole))
 
 
 def champion(arms: Sequence[ArmWindow], known: str | None) -> ArmWindow | None:
@@ -272,11 +297,15 @@ def _immature(
 ) -> Reason | None:
     """Whether so few rows have a label yet that quality cannot be judged; None where too little is known to say."""
     rows = arm.predicted if arm and arm.rows else flow.arrived.predicted if flow else None
-    needed = flow.needed if flow else label_flow.needed(state.labels, label_flow.closed_at(window), loop)
+    needed = _needed(state, window, loop, flow)
     if not rows or needed is None:
         return None
     found = arm.rows / rows if arm else 0.0
     return Reason(rule="labels.matured", measured=found, limit=needed, samples=rows) if found < needed else None
+
+
+def _needed(state: State, window: WindowClosed, loop: Loop, flow: LabelFlow | None) -> float | None:
+    return flow.needed if flow else label_flow.needed(state.labels, label_flow.closed_at(window), loop)
 
 
 def _by_quality(

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from everloop.sketch import Labelled
+from everloop.sketch import Labelled, SegmentLabels
 from everloop.sketch.delays import count_delays
 
 if TYPE_CHECKING:
     from everloop.events import OutcomesJoined
+    from everloop.loop import Task
+    from everloop.sketch.layout import Layout
     from everloop_drift.domain.cells import Cell
     from everloop_drift.domain.rules import WindowRules
 
@@ -37,6 +39,21 @@ def add_labels(
     if cell.labelled is None:
         cell.labelled = Labelled.empty(rules.task, scale)
     cell.labelled = cell.labelled.merge(Labelled.observe(rules.task, scale, said, true, ages, times - times % step))
+
+
+def add_segments(
+    cell: Cell, event: OutcomesJoined, index: Sequence[int] | None, task: Task, layout: Layout
+) -> None:  # fmt: skip
+    """Count the champion's rows once more, by the values of declared columns, where the record carries some."""
+    if not event.segments or not layout.splits:
+        return
+    rows = range(len(event.prediction_id)) if index is None else index
+    scores, labels = (np.array(column, dtype=np.float64)[list(rows)] for column in (event.score, event.label))
+    if cell.segments is None:
+        cell.segments = SegmentLabels(layout, task)
+    cell.segments.add(
+        {name: [values[row] for row in rows] for name, values in event.segments.items()}, scores, labels
+    )  # fmt: skip
 
 
 def add_late(cell: Cell, event: OutcomesJoined, index: Sequence[int], watermark: int) -> None:

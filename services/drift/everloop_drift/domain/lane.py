@@ -15,7 +15,7 @@ from everloop.sketch import Inputs, Sums
 from everloop.sketch.layout import AS_PROFILE, Layout, Schema
 from everloop_drift.domain.bringing import add_feedback, add_late_feedback
 from everloop_drift.domain.cells import CHAMPION, MOST_SCHEMAS, OTHER, SHADOW, Cell, Key, is_plain
-from everloop_drift.domain.labels import add_labels, add_late
+from everloop_drift.domain.labels import add_labels, add_late, add_segments
 from everloop_drift.domain.pieces import Packed, Piece, count, joined, pack, served, shadowed
 from everloop_drift.domain.placing import Placed, Slice, place
 from everloop_drift.domain.recent import Recent
@@ -113,6 +113,8 @@ class Lane:
                 cell = self._cell(Key(event.model, version, arm, AS_PROFILE, *where))
                 if cell is not None:
                     add_labels(cell, event, index, scores, rules, layouts[version].scale)
+                    if arm == CHAMPION:
+                        add_segments(cell, event, index, rules.task, layouts[version])
         self._take_late(event, placed.behind(len(event.prediction_id)), rules)
 
     def take_feedback(self, event: FeedbackJoined, rules: WindowRules) -> None:

@@ -19,6 +19,7 @@ from everloop_drift.domain.bringing import feedback_windows
 from everloop_drift.domain.cells import SHADOW, Cell, Key
 from everloop_drift.domain.closing import Chain, Closing, closed, next_closing, passed_over
 from everloop_drift.domain.rules import KINDS
+from everloop_drift.domain.segmented import segment_rows
 
 if TYPE_CHECKING:
     from everloop.sketch.layout import Layout
@@ -135,7 +136,8 @@ class Merge:
             found = self._cells(model, closing, references, read)
             window = _window(model, closing, found, rules, references)
             predicted = {f"{arm.arm}|{arm.version}": arm.rows for arm in window.arms if arm.arm != SHADOW}
-            held.chain = closed(held.chain, closing, rules, predicted, rows_of_fresh(found, closing))
+            fresh, segments = rows_of_fresh(found, closing), segment_rows(window.arms, references)
+            held.chain = closed(held.chain, closing, rules, predicted, fresh, segments)
             if not closing.revision or window.arms or window.feedback:
                 yield window
 

@@ -60,16 +60,20 @@ Tracks = Mapping[Name, SegmentTrack]
 
 
 class Whole(NamedTuple):
-    """What a window is as a whole, with the stage of its own episode; `superseded`: another version is the champion."""
+    """What a window is as a whole, with the stage of its own episode; `superseded`: another version is the champion.
+
+    `alone`: no episode or fault of another kind is open.
+    """
 
     verdict: WindowVerdict
     stage: Episode
     superseded: bool
+    alone: bool = True
 
     @property
     def is_calm(self) -> bool:
         """Whether nothing is the matter with the whole."""
-        return self.verdict == "stable" and self.stage is Episode.NONE
+        return self.verdict == "stable" and self.stage is Episode.NONE and self.alone
 
 
 def say_segments(
@@ -80,16 +84,23 @@ def say_segments(
     A segment's episode opens and closes by windows that are stable as a whole, outside an episode of the whole: else
     its drift is part of the window's, and one cause is one alert. A revision has no part in episodes.
     """
-    if window.kind == "outcomes":
-        return ()
     if whole.superseded:
-        return tuple(_open(tracks, tracks, "superseded", Episode.CLOSED)) if not window.revision else ()
+        return tuple(superseded(tracks, tracks)) if not window.revision else ()
     judged = judge_segments(arm, loop) if arm is not None and whole.verdict in {"stable", "drifted"} else ()
     if window.revision:
         return judged
-    confirm, calm = loop.drift.confirm, whole.is_calm
-    said = [_step(one, tracks.get(_name(one)), window.start, confirm, calm=calm) for one in judged]
-    unheard = tracks.keys() - {_name(one) for one in judged}
+    return with_episodes(tracks, judged, window.start, loop.drift.confirm, lambda _: whole.is_calm)
+
+
+def with_episodes(
+    tracks: Tracks, judged: Sequence[SegmentJudged], start: int, confirm: int, is_calm: Callable[[Name], bool]
+) -> tuple[SegmentJudged, ...]:
+    """The same with how their episodes stand, and those that are open and were not judged.
+
+    `is_calm`: whether nothing else is the matter that a segment's drift may be part of.
+    """
+    said = [_step(one, tracks.get(name_of(one)), start, confirm, calm=is_calm(name_of(one))) for one in judged]
+    unheard = tracks.keys() - {name_of(one) for one in judged}
     return (*said, *_open(tracks, unheard, "too_few", Episode.CONTINUING))
 
 
@@ -110,20 +121,28 @@ def judge_segments(arm: ArmWindow, loop: Loop) -> tuple[SegmentJudged, ...]:
     return tuple(_judged(*found, share) for found in zip(judged, held, held_scores, strict=True))
 
 
-def follow_segments(tracks: Tracks, event: WindowJudged) -> Tracks:
-    """Fold the segments of one judged window that is no revision. A segment at rest has no track."""
-    calm = Whole(event.verdict, event.episode, superseded=False).is_calm
-    found = dict(tracks)
+def follow_segments(tracks: Tracks, event: WindowJudged, is_calm: Callable[[Name], bool] | None = None) -> Tracks:
+    """Fold the segments of one judged window that is no revision. A segment at rest has no track.
+
+    `is_calm` as in `with_episodes`; by default whether the window is.
+    """
+    whole, found = Whole(event.verdict, event.episode, superseded=False), dict(tracks)
     for one in event.segments:
-        after = _after(found.pop(_name(one), None), one, event.start, calm=calm)
+        name = name_of(one)
+        calm = whole.is_calm if is_calm is None else is_calm(name)
+        after = _after(found.pop(name, None), one, event.start, calm=calm)
         if after is not None:
-            found[_name(one)] = after
+            found[name] = after
     return found
 
 
 def worst(judged: Iterable[SegmentJudged]) -> SegmentJudged | None:
-    """The one that differs most: by share of drifted columns, then by rows."""
-    return max(judged, key=lambda one: (one.share or 0.0, one.rows), default=None)
+    """The one that differs most: by share of drifted columns, or fall of quality, then by rows."""
+    return max(judged, key=lambda one: (one.share or 0.0, _fall(one), one.rows), default=None)
+
+
+def _fall(one: SegmentJudged) -> float:
+    return one.worst.value or 0.0 if one.quality and one.worst else 0.0
 
 
 def described(one: SegmentJudged) -> str:
@@ -131,6 +150,16 @@ def described(one: SegmentJudged) -> str:
     value = "other values" if one.value is None else repr(one.value[:SHOWN])
     what = f" ({one.worst.name} {one.worst.test} {one.worst.value:.3g}, {one.rows} rows)" if one.worst else ""
     return f"segment {one.column} = {value}{what}"
+
+
+def name_of(one: SegmentJudged) -> Name:
+    """Column and value."""
+    return one.column, one.value
+
+
+def superseded(tracks: Tracks, names: Iterable[Name]) -> Iterator[SegmentJudged]:
+    """The ends of open episodes of a former champion."""
+    return _open(tracks, names, "superseded", Episode.CLOSED)
 
 
 def _judged(one: SegmentWindow, held: Sequence[Measure], scores: Sequence[Measure], limit: float) -> SegmentJudged:
@@ -265,7 +294,3 @@ def _open(
         track = tracks[column, value]
         if track.is_open:
             yield SegmentJudged(column=column, value=value, rows=0, verdict=verdict, episode=stage, since=track.since)
-
-
-def _name(one: SegmentJudged) -> Name:
-    return one.column, one.value

@@ -32,6 +32,7 @@ from everloop_trainer.adapters import measures
 from everloop_trainer.adapters.importance import with_importance
 from everloop_trainer.adapters.recipes import Lesson, fit
 from everloop_trainer.adapters.reference import Side, reference_rows, with_windows
+from everloop_trainer.adapters.segment_quality import with_segment_quality
 from everloop_trainer.settings import TrainerSettings
 
 if TYPE_CHECKING:
@@ -238,7 +239,10 @@ def judge(
         return metrics, profile
     declared = Given({name: inputs[name] for name in segments.columns if name in inputs}, columns)
     holdout = Given(held.columns, {profile.score.name: scores})
-    return metrics, with_segments(profile, segments.most, declared, holdout)
+    profile = with_segments(profile, segments.most, declared, holdout)
+    later = {one.column: list(held.columns[one.column]) for one in profile.segments}
+    labels = np.asarray(held.labels, dtype=np.float64)
+    return metrics, with_segment_quality(profile, task, later, scores, labels)
 
 
 def _measure(scorer: Scorer, held: Rows) -> tuple[NDArray[np.float64], dict[str, float], Sequence[QualityProfile]]:
