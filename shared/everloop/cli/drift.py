@@ -43,7 +43,7 @@ def drift(  # noqa: PLR0913, PLR0917 - one parameter per option
     var: VarOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what drifted: columns by drift x importance, reference against current, since when; episodes; feedback."""
+    """Show what drifted: columns by drift x importance, since when; labels by segment; episodes; feedback."""
     from everloop.cli.drift_page import drift_page
     from everloop.cli.output import print_json
 
@@ -65,7 +65,7 @@ def read(log: Log, model: str, start: int | None) -> Told:
     from everloop import topics
     from everloop.cli.reading import applied_loops, read_all, require_model
     from everloop.events import WindowJudged
-    from everloop.story.drifting import Told, episodes_of, inputs_of, is_compared, rows_of
+    from everloop.story.drifting import Told, episodes_of, inputs_of, is_compared, labelled_of, rows_of
 
     require_model(applied_loops(log), model)
     heard = [one.event for one in read_all(log, [topics.DRIFT.name], model)]
@@ -77,7 +77,8 @@ def read(log: Log, model: str, start: int | None) -> Told:
     shown = chosen[-1] if chosen else None
     closed, feedback = _windows(log, model, shown)
     rows = rows_of(shown, closed) if shown else ()
-    return Told(shown, rows, course, episodes_of(judged), feedback.stretches(start))
+    labelled = labelled_of(judged, start)
+    return Told(shown, rows, course, episodes_of(judged), feedback.stretches(start), labelled)
 
 
 def _windows(log: Log, model: str, shown: WindowJudged | None) -> tuple[WindowClosed | None, Feedback]:
@@ -177,6 +178,8 @@ def plain(text: str) -> str:
 
 def value_of(model: str, told: Told) -> dict[str, object]:
     """All of it as data; times as `everloop windows --json` has them."""
+    from everloop.cli.drift_segments import segments_value
+
     window = told.window
     shown = None
     if window is not None:
@@ -190,6 +193,7 @@ def value_of(model: str, told: Told) -> dict[str, object]:
         "window": shown,
         "columns": [_row_value(one) for one in told.rows if one.ranked],
         "score": next((_row_value(one) for one in told.rows if not one.ranked), None),
+        "labels": segments_value(told.labelled) if told.labelled else None,
         "episodes": [_course_value(one) for one in told.episodes],
         "feedback": [stretch_value(one) for one in told.feedback],
     }
@@ -224,6 +228,7 @@ def _times(**times: int | None) -> dict[str, object]:
 
 
 def _show(model: str, told: Told) -> None:
+    from everloop.cli.drift_segments import SEGMENTS, labels_line, segment_lines
     from everloop.cli.output import print_table
 
     for line in head_lines(model, told):
@@ -231,6 +236,10 @@ def _show(model: str, told: Told) -> None:
     if told.rows:
         typer.echo()
         print_table(COLUMNS, [_line(one) for one in told.rows])
+    if told.labelled:
+        typer.echo()
+        typer.echo(labels_line(told.labelled))
+        print_table(SEGMENTS, [[_cut(cell) for cell in line] for line in segment_lines(told.labelled)])
     if told.episodes:
         typer.echo()
         print_table(EPISODES, [episode_cells(one) for one in told.episodes])
@@ -244,7 +253,11 @@ def _line(row: Row) -> list[str]:
     name, *cells = row_cells(row)
     seen = row.histogram
     drawn = [blocks(side, seen.largest) for side in (seen.reference, seen.current)] if seen else ["–", "–"]
-    return [name if len(name) <= WIDEST else f"{name[: WIDEST - 1]}…", *cells, *drawn]
+    return [_cut(name), *cells, *drawn]
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= WIDEST else f"{name[: WIDEST - 1]}…"
 
 
 def _write(path: Path, page: str) -> None:

@@ -7,6 +7,7 @@ from html import escape
 from typing import Final
 
 from everloop.cli.drift import COLUMNS, EPISODES, episode_cells, head_lines, plain, row_cells
+from everloop.cli.drift_segments import SEGMENTS, labels_line, segment_lines
 from everloop.cli.feedback import FEEDBACK, line_cells, stretch_line
 from everloop.events import ChangePoint, WindowJudged
 from everloop.story.drifting import SCORE, Histogram, Row, Told
@@ -33,7 +34,8 @@ def drift_page(model: str, told: Told) -> str:
     """The whole page."""
     title = escape(plain(f"{model}: drift"))
     head = "".join(f"<p>{escape(line)}</p>\n" for line in head_lines(model, told))
-    body = "".join((head, _columns(told.rows), _course(told), _episodes(told), _feedback(told)))
+    parts = (_columns(told.rows), _segments(told.labelled), _course(told), _episodes(told), _feedback(told))
+    body = "".join((head, *parts))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -73,6 +75,15 @@ def _columns(rows: Sequence[Row]) -> str:
     names = [*COLUMNS[:-2], "reference and current"]
     lines = ((row_cells(row), bars(row.histogram) if row.histogram else "–", row.drifted) for row in rows)
     return "<h2>Columns by drift × importance</h2>\n" + key + _table(names, lines)
+
+
+def _segments(window: WindowJudged | None) -> str:
+    if window is None:
+        return ""
+    marked = (False, *(one.verdict == "drifted" for one in window.segments))
+    lines = [(cells, "", drifted) for cells, drifted in zip(segment_lines(window), marked, strict=True)]
+    said = f'<p class="key">{escape(labels_line(window))}</p>\n'
+    return "<h2>Labels by segment</h2>\n" + said + _table(SEGMENTS, lines)
 
 
 def _episodes(told: Told) -> str:

@@ -75,7 +75,8 @@ class Course:
 class Told:
     """A window with its columns in order of drift x importance, the windows of inputs so far, and the episodes.
 
-    `feedback` is what predictions brought, of a window and of those like it.
+    `feedback` is what predictions brought, of a window and of those like it; `labelled` the window of outcomes that has
+    segments.
     """
 
     window: WindowJudged | None = None
@@ -83,13 +84,24 @@ class Told:
     course: tuple[WindowJudged, ...] = ()
     episodes: tuple[Course, ...] = ()
     feedback: tuple[Stretch, ...] = ()
+    labelled: WindowJudged | None = None
 
 
 def inputs_of(judged: Iterable[WindowJudged]) -> tuple[WindowJudged, ...]:
     """The windows of inputs in order of time, each as it was judged last: a revision replaces what it revises."""
+    return _newest(one for one in judged if one.kind == "inputs")
+
+
+def labelled_of(judged: Iterable[WindowJudged], start: int | None) -> WindowJudged | None:
+    """The window of outcomes with this start, or else the last, of those with segments."""
+    found = _newest(one for one in judged if one.kind == "outcomes" and one.segments)
+    return next((one for one in found if one.start == start), found[-1] if found and start is None else None)
+
+
+def _newest(judged: Iterable[WindowJudged]) -> tuple[WindowJudged, ...]:
     newest: dict[int, WindowJudged] = {}
     for one in judged:
-        if one.kind == "inputs" and (one.start not in newest or newest[one.start].revision <= one.revision):
+        if one.start not in newest or newest[one.start].revision <= one.revision:
             newest[one.start] = one
     return tuple(newest[start] for start in sorted(newest))
 

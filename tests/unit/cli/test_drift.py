@@ -153,7 +153,9 @@ def test_a_model_without_a_compared_window(tmp_path: Path) -> None:
     stack.apply(a_loop())
     assert stack.run("drift", "fraud").stdout == "fraud: no window was compared yet\n"
     value = orjson.loads(stack.run("drift", "fraud", "--json").stdout)
-    assert value == {"model": "fraud", "window": None, "columns": [], "score": None, "episodes": [], "feedback": []}
+    assert value == {
+        "model": "fraud", "window": None, "columns": [], "score": None, "labels": None, "episodes": [], "feedback": [],
+    }  # fmt: skip
     assert stack.run("drift", "fraud", "--html", str(tmp_path / "p")).exit_code == 0
     assert "known are fraud" in refusal(stack.run("drift", "froud"), 2)
     few = a_judged_stack([99.0])
