@@ -17,17 +17,16 @@ from pathlib import Path
 import orjson
 import pytest
 import structlog
-from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from httpx import Response
+from starlette.routing import Route
 
 from everloop import topics
 from everloop.codec import decode
 from everloop.docs.settings import classes
 from everloop.errors import InvalidError, UsageError
 from everloop.events import DeadLettered, Event, FeedbackLogged, LabelsLogged, PredictionsLogged
-from everloop.http import serve_in_thread, service_app
+from everloop.http import App, serve_in_thread, service_app
 from everloop.jobs import finish
 from everloop.local.tokens import ensure_tokens
 from everloop.logs import configure
@@ -66,7 +65,7 @@ def shows(text: str | bytes) -> list[str]:
 class House:
     """Ingest and serving in memory, as one machine's caller sees them, and all that they log."""
 
-    apps: Mapping[str, FastAPI]
+    apps: Mapping[str, App]
     clients: Mapping[str, TestClient]
     metrics: Sequence[Metrics]
     clear: Mapping[Role, str]
@@ -117,12 +116,12 @@ def house(out: io.StringIO, tmp_path: Path) -> Iterator[House]:
 # ------------------------------------------------------------------------------------------------------------- routes
 
 
-def routes(app: FastAPI) -> list[tuple[str, str]]:
-    """Method and path of every route."""
-    assert all(isinstance(route, APIRoute) for route in app.routes), "only FastAPI's own routes are declared"
-    return [
-        (method, route.path) for route in app.routes if isinstance(route, APIRoute) for method in route.methods or ()
-    ]
+def routes(app: App) -> list[tuple[str, str]]:
+    """Method and path of every route; those that are called directly are among them."""
+    assert all(isinstance(route, Route) for route in app.routes), "no other kind of route is declared"
+    found = [(method, route.path) for route in app.routes if isinstance(route, Route) for method in route.methods or ()]
+    assert app.direct.keys() <= set(found)
+    return found
 
 
 def test_every_route_declares_its_role_and_no_role_is_without_a_route(house: House) -> None:

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Final
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from everloop.errors import EverloopError
-from everloop.http import Why, read_json, refuse, service_app
+from everloop.http import App, Why, read_json, refuse, service_app
 from everloop.runtime.log import Message
 from everloop.tokens import Tokens
 from everloop_serving.adapters.bodies import BODY, BodyError, ByColumns, ByRows
@@ -89,7 +89,7 @@ def build(
     ready: Why,
     alive: Why,
     tokens: Tokens | None = None,
-) -> FastAPI:
+) -> App:
     """The app. `now` is the default time of rows."""
     door = Door(server, outbox, now)
     app = service_app(
