@@ -18,8 +18,6 @@ from everloop_ingest.domain.shelves import ROW, Keys, Numbers, Said, grown, plac
 
 FILED: Final = 65_536
 """Rows of one file. Those that are not as many yet are in memory."""
-MOST_TAKEN: Final = 1_024
-"""Rows after whose reading pages are given back: each may have brought 64 KiB into memory."""
 SUFFIX: Final = ".rows"
 _ROWS_END: Final = FILED * ROW.itemsize
 _KEYS_END: Final = _ROWS_END + FILED * 16
@@ -36,6 +34,11 @@ class Tail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _File:
+    """A file of rows. Its pages are given back after each reading, of which one row can bring megabytes into memory.
+
+    They stay in the system's cache, and count as nobody's memory.
+    """
+
     path: Path
     check: int
     pages: mmap.mmap
@@ -43,12 +46,24 @@ class _File:
     earliest: int
     latest: int
 
+    def take(self, places: Numbers) -> Said:
+        """Rows."""
+        found = self.rows[places]
+        self.give_back()
+        return found
+
     def names(self, places: Numbers) -> list[str]:
         """The names of rows."""
         sizes = np.frombuffer(self.pages, "<u4", FILED, _KEYS_END)
         ends = np.cumsum(sizes, dtype=np.int64) + _NAMES_START
         pairs = zip((ends - sizes)[places].tolist(), ends[places].tolist(), strict=True)
-        return [_text(self.pages[start:end]) for start, end in pairs]
+        found = [_text(self.pages[start:end]) for start, end in pairs]
+        self.give_back()
+        return found
+
+    def give_back(self) -> None:
+        """Let the system have the pages."""
+        self.pages.madvise(mmap.MADV_DONTNEED)
 
 
 class FolderShelf:
@@ -62,7 +77,7 @@ class FolderShelf:
         self.keys: Keys = np.empty((0, 2), np.uint64)
         self.rows: Said = np.empty(0, ROW)
         self.texts: list[str] = []
-        self.used = self.taken = 0
+        self.used = 0
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -103,9 +118,8 @@ class FolderShelf:
         found: Said = np.empty(len(numbers), ROW)
         for file, here in self._by_file(numbers):
             found[here] = (
-                self.rows[numbers[here] - self.first_open] if file is None else file.rows[numbers[here] % FILED]
+                self.rows[numbers[here] - self.first_open] if file is None else file.take(numbers[here] % FILED)
             )
-            self._note(len(here))
         return found
 
     def names(self, numbers: Numbers) -> list[str]:
@@ -116,7 +130,6 @@ class FolderShelf:
             some = [self.texts[place] for place in places.tolist()] if file is None else file.names(places)
             for place, name in zip(here.tolist(), some, strict=True):
                 found[place] = name
-            self._note(len(here))
         return found
 
     def of_entities(self, entities: Keys, start: int, end: int) -> Numbers:
@@ -125,7 +138,7 @@ class FolderShelf:
         for number, file in sorted(self.files.items(), reverse=True):
             if file.earliest < end and file.latest >= start:
                 found.append(number * FILED + places_of(file.rows, entities, start, end))
-                self._note(MOST_TAKEN)
+                file.give_back()
         return np.concatenate(found[::-1])
 
     def drop(self, before: int) -> None:
@@ -165,14 +178,6 @@ class FolderShelf:
         self.rows, self.keys = self.rows[FILED : self.used].copy(), self.keys[FILED : self.used].copy()
         del self.texts[:FILED]
         self.used, self.first_open = len(self.rows), self.first_open + FILED
-
-    def _note(self, rows: int) -> None:
-        """So many were read. Give back the pages: they stay in the system's cache, and count as nobody's memory."""
-        self.taken += rows
-        if self.taken > MOST_TAKEN:
-            self.taken = 0
-            for file in self.files.values():
-                file.pages.madvise(mmap.MADV_DONTNEED)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08d}{SUFFIX}"
@@ -219,6 +224,6 @@ def _mapped(path: Path, check: int) -> _File:
     with path.open("rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     rows = np.frombuffer(pages, ROW, FILED)
-    earliest, latest = int(rows["time"].min()), int(rows["time"].max())
-    pages.madvise(mmap.MADV_DONTNEED)  # as in `FolderShelf._note`; nobody may ask for rows of this file for hours
-    return _File(path, check, pages, rows, earliest, latest)
+    made = _File(path, check, pages, rows, int(rows["time"].min()), int(rows["time"].max()))
+    made.give_back()
+    return made
