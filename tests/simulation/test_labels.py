@@ -11,9 +11,7 @@ from pydantic import JsonValue
 
 from everloop import topics
 from everloop.buckets import partition
-from everloop.codec import decode
 from everloop.events import (
-    AlertRaised,
     Episode,
     Event,
     HeartbeatPassed,
@@ -26,9 +24,9 @@ from everloop.events import (
 )
 from everloop.loop import Loop
 from everloop.profile.values import QualityProfile
-from everloop.runtime.journal import Validity
 from everloop.runtime.log import Place
 from everloop.simulation import Simulation
+from tests.simulation.heard import alert_names, judged_outcomes
 from tests.simulation.labels_stage import EVERY_MS, WEEK, LabelStage, Mask, at_once
 from tests.simulation.stack import LOOP, START, Shown, builds, publish
 from tests.simulation.window_stream import START_MS, a_version
@@ -133,15 +131,11 @@ class Counted:
 
     def judged(self) -> list[WindowJudged]:
         """The judged windows of outcomes, in order."""
-        place, validity = Place(topics.DRIFT.name, partition("alpha", topics.PARTITIONS)), Validity()
-        events = [validity.accept(record) for record in self.simulation.broker.records[place]]
-        return [one for one in events if isinstance(one, WindowJudged) and one.kind == "outcomes"]
+        return judged_outcomes(self.simulation, "alpha")
 
     def alerts(self) -> list[str]:
         """The names of the alerts, each once."""
-        place = Place(topics.ALERTS.name, partition("alpha", topics.PARTITIONS))
-        events = [decode(record.value, record.headers) for record in self.simulation.broker.records[place]]
-        return [*{one.id: one.name for one in events if isinstance(one, AlertRaised)}.values()]
+        return alert_names(self.simulation, "alpha")
 
     def _rows(self, hour: int) -> PredictionsLogged:
         (score, _), rng = self._drawn(hour), np.random.default_rng([hour, 1])

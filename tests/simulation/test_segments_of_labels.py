@@ -9,16 +9,13 @@ import pytest
 from pydantic import JsonValue
 
 from everloop import topics
-from everloop.buckets import partition
-from everloop.codec import decode
-from everloop.events import AlertRaised, HeartbeatSent, LabelsLogged, LoopApplied, PredictionsLogged, WindowJudged
+from everloop.events import HeartbeatSent, LabelsLogged, LoopApplied, PredictionsLogged, WindowJudged
 from everloop.loop import Loop
 from everloop.profile import Profile, QualityProfile, build_profile
 from everloop.profile.segments import Given, with_segments
-from everloop.runtime.journal import Validity
-from everloop.runtime.log import Place
 from everloop.simulation import Simulation
 from everloop_trainer.adapters.segment_quality import with_segment_quality
+from tests.simulation.heard import alert_names, judged_outcomes
 from tests.simulation.stack import LOOP, START, Shown, builds, publish
 from tests.simulation.window_stream import START_MS, a_version
 
@@ -97,14 +94,10 @@ class Stage:
         )  # fmt: skip
 
     def judged(self) -> list[WindowJudged]:
-        place, validity = Place(topics.DRIFT.name, partition("alpha", topics.PARTITIONS)), Validity()
-        events = [validity.accept(record) for record in self.simulation.broker.records[place]]
-        return [one for one in events if isinstance(one, WindowJudged) and one.kind == "outcomes"]
+        return judged_outcomes(self.simulation, "alpha")
 
     def alerts(self) -> list[str]:
-        place = Place(topics.ALERTS.name, partition("alpha", topics.PARTITIONS))
-        events = [decode(record.value, record.headers) for record in self.simulation.broker.records[place]]
-        return [*{one.id: one.name for one in events if isinstance(one, AlertRaised)}.values()]
+        return alert_names(self.simulation, "alpha")
 
 
 @pytest.fixture(scope="module")

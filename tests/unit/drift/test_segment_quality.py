@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from everloop import events as e
-from everloop.loop import Loop, Task
+from everloop.loop import Task
 from everloop.quality import estimates
 from everloop.sketch import Labelled
 from everloop_drift.domain import judging, segment_quality
 from everloop_drift.domain.segment_quality import CHANCE, CLASS_ROWS, Before, say_quality
 from everloop_drift.domain.segments import Name, SegmentTrack, Whole
-from everloop_drift.handlers import announce
-from tests.builders import HOUR_MS, NOON, a_loop
+from tests.builders import HOUR_MS, a_loop
 from tests.unit.drift.builders import START, a_window
 from tests.unit.drift.quality_segmented import Rows, a_profile_of, an_arm, outcomes_of, some_rows
+from tests.unit.drift.segment_judge import Judge, stages
 
 OPENED, CONTINUING, CLOSED, NONE = e.Episode.OPENED, e.Episode.CONTINUING, e.Episode.CLOSED, e.Episode.NONE
 MANY, EACH = 20, 500
@@ -47,35 +45,13 @@ CALM, FLIPPED = arm(), arm("s07")
 NOTHING, CALMLY = Before({}, {}, None), Whole("stable", NONE, superseded=False)
 
 
-class Judge:
-    """Hears windows of outcomes as the runtime hands them on."""
-
-    def __init__(self, loop: Loop = LOOP) -> None:
-        self.loop = loop
-        self.state = judging.initial()
-        self.alerts: list[e.AlertRaised] = []
-
-    def hear(self, *arms: e.ArmWindow, first: int = 0, revision: int = 0) -> list[e.WindowJudged]:
-        said = []
-        for number, one in enumerate(arms, start=first):
-            window = a_window(number, one, kind="outcomes", revision=revision)
-            found = judging.decide(self.state, window, NOON, self.loop, None)
-            assert isinstance(found, e.WindowJudged)
-            said.append(e.WindowJudged.model_validate_json(found.model_dump_json()))
-            self.state = judging.evolve(self.state, said[-1])
-            self.alerts += announce(self.state, said[-1])
-        return said
-
-
-def stages(said: Sequence[e.WindowJudged], value: str | None = "s07") -> list[tuple[str, e.Episode]]:
-    return [(one.verdict, one.episode) for window in said for one in window.segments if one.value == value]
-
-
 # -------------------------------------------------------------------------------------------------- what is found
 
 
 def test_labels_that_flip_in_one_segment_of_twenty_are_found_though_the_whole_is_calm() -> None:
-    said = Judge(a_loop(windows={"every": "1h", "min_rows": EACH}, drift={"quality": {"drop": 0.1}})).hear(FLIPPED)[0]
+    said = Judge(a_loop(windows={"every": "1h", "min_rows": EACH}, drift={"quality": {"drop": 0.1}}), "outcomes").hear(
+        FLIPPED
+    )[0]
     assert said.verdict == "stable"
     (fallen,) = [one for one in said.segments if one.verdict == "drifted"]
     assert (fallen.value, fallen.rows, fallen.predicted) == ("s07", EACH, EACH)
@@ -88,7 +64,7 @@ def test_labels_that_flip_in_one_segment_of_twenty_are_found_though_the_whole_is
 
 
 def test_every_segment_has_its_coverage_and_its_quality_beside_the_references() -> None:
-    said = Judge().hear(arm(coverage=0.5))[0]
+    said = Judge(LOOP, "outcomes").hear(arm(coverage=0.5))[0]
     assert len(said.segments) == MANY
     assert {(one.rows, one.predicted) for one in said.segments} == {(EACH, 2 * EACH)}
     assert all(one.quality and one.quality.reference for one in said.segments)
@@ -117,7 +93,7 @@ def test_a_segment_that_cannot_be_judged_says_why(change: dict[str, object], ver
 
 def test_a_reference_of_few_rows_is_none() -> None:
     few = a_profile_of(some_rows(RNG, MANY, 2 * CLASS_ROWS - 2), MANY)
-    said = Judge().hear(an_arm(few, some_rows(RNG, MANY, EACH), reference_quality=REFERENCE))[0]
+    said = Judge(LOOP, "outcomes").hear(an_arm(few, some_rows(RNG, MANY, EACH), reference_quality=REFERENCE))[0]
     assert {one.verdict for one in said.segments} == {"no_reference"}
 
 
@@ -125,7 +101,9 @@ def test_a_profile_from_before_has_no_reference_and_it_is_said() -> None:
     older = PROFILE.model_copy(
         update={"segments": tuple(one.model_copy(update={"quality": ()}) for one in PROFILE.segments)}
     )
-    said = Judge().hear(an_arm(older, some_rows(RNG, MANY, EACH, flipped=("s03",)), reference_quality=REFERENCE))[0]
+    said = Judge(LOOP, "outcomes").hear(
+        an_arm(older, some_rows(RNG, MANY, EACH, flipped=("s03",)), reference_quality=REFERENCE)
+    )[0]
     assert {one.verdict for one in said.segments} == {"no_reference"}
     assert all(one.quality is not None and one.quality.reference is None for one in said.segments)
 
@@ -149,7 +127,7 @@ CALM_LOOP = a_loop(windows={"every": "1h", "min_rows": EACH}, drift={"quality": 
 
 
 def test_a_segment_has_an_episode_of_its_own_and_it_is_one_alert() -> None:
-    judge = Judge(CALM_LOOP)
+    judge = Judge(CALM_LOOP, "outcomes")
     said = judge.hear(FLIPPED, CALM, FLIPPED, FLIPPED, CALM, FLIPPED, CALM, CALM, CALM)
     assert [stage for _, stage in stages(said)] == [NONE] * 3 + [OPENED] + [CONTINUING] * 3 + [CLOSED, NONE]
     assert {one.episode for one in said} == {NONE}, "the window's own episode is another one"
@@ -164,7 +142,7 @@ def test_a_segment_has_an_episode_of_its_own_and_it_is_one_alert() -> None:
 
 
 def test_many_segments_are_one_alert_that_names_the_worst_and_a_fold_of_the_journal_finds_the_same() -> None:
-    judge = Judge(a_loop(windows={"every": "1h", "min_rows": EACH}, drift={"quality": {"drop": 0.2}}))
+    judge = Judge(a_loop(windows={"every": "1h", "min_rows": EACH}, drift={"quality": {"drop": 0.2}}), "outcomes")
     said = judge.hear(*[arm("s07", "s08")] * 2)
     (alert,) = judge.alerts
     assert alert.details["segments"] == 2
@@ -178,7 +156,7 @@ def test_many_segments_are_one_alert_that_names_the_worst_and_a_fold_of_the_jour
 
 
 def test_a_fall_of_the_whole_is_one_alert_and_segments_say_where() -> None:
-    judge = Judge()
+    judge = Judge(LOOP, "outcomes")
     said = judge.hear(*[arm("s01", "s02", "s03", "s04", "s05", "s06")] * 3)
     assert {one.verdict for one in said} == {"drifted"}
     assert stages(said, "s01") == [("drifted", NONE)] * 3
@@ -197,7 +175,7 @@ def test_while_the_inputs_drift_as_a_whole_or_in_this_segment_its_fall_is_part_o
 
 
 def test_another_champion_ends_the_episodes_of_segments() -> None:
-    judge = Judge(CALM_LOOP)
+    judge = Judge(CALM_LOOP, "outcomes")
     judge.hear(FLIPPED, FLIPPED)
     said = judge.hear(arm("s07", version="2"), arm(version="2"), first=2)
     assert stages(said)[0] == ("superseded", CLOSED)
@@ -207,7 +185,7 @@ def test_another_champion_ends_the_episodes_of_segments() -> None:
 
 
 def test_an_open_episode_waits_where_nothing_is_known_of_its_segment() -> None:
-    judge = Judge(CALM_LOOP)
+    judge = Judge(CALM_LOOP, "outcomes")
     judge.hear(FLIPPED, FLIPPED)
     before = judge.state.quality_segments
     without = CALM.model_copy(update={"outcomes": tuple(one for one in CALM.outcomes if one.value != "s07")})
@@ -216,7 +194,7 @@ def test_an_open_episode_waits_where_nothing_is_known_of_its_segment() -> None:
 
 
 def test_a_revision_has_no_part_in_episodes() -> None:
-    judge = Judge(CALM_LOOP)
+    judge = Judge(CALM_LOOP, "outcomes")
     judge.hear(FLIPPED)
     before = judge.state
     assert stages(judge.hear(FLIPPED, revision=1)) == [("drifted", NONE)]

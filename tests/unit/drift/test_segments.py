@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,12 +9,11 @@ import pytest
 from scipy import stats
 
 from everloop import events as e
-from everloop.loop import Loop
 from everloop_drift.domain import judging, segments
 from everloop_drift.domain.segments import GROUP_ROWS, judge_segments, solid_groups
-from everloop_drift.handlers import announce
-from tests.builders import HOUR_MS, NOON, a_loop
-from tests.unit.drift.builders import START, a_window
+from tests.builders import HOUR_MS, a_loop
+from tests.unit.drift.builders import START
+from tests.unit.drift.segment_judge import Judge, stages
 from tests.unit.drift.segmented import a_segmented_arm, a_segmented_profile, an_unchanged_arm
 
 OPENED, CONTINUING, CLOSED, NONE = e.Episode.OPENED, e.Episode.CONTINUING, e.Episode.CLOSED, e.Episode.NONE
@@ -54,36 +51,11 @@ CALM, MOVED = arm(), arm("s07")
 LOOP = a_loop(windows={"every": "1h", "min_rows": ROWS})
 
 
-@dataclass
-class Judge:
-    """Hears windows as the runtime hands them on."""
-
-    loop: Loop = LOOP
-    state: judging.State = field(default_factory=judging.initial)
-    alerts: list[e.AlertRaised] = field(default_factory=list)
-
-    def hear(self, *arms: e.ArmWindow, first: int = 0, revision: int = 0) -> list[e.WindowJudged]:
-        """One window each."""
-        said = []
-        for number, one in enumerate(arms, start=first):
-            found = judging.decide(self.state, a_window(number, one, revision=revision), NOON, self.loop, None)
-            assert isinstance(found, e.WindowJudged)
-            said.append(e.WindowJudged.model_validate_json(found.model_dump_json()))
-            self.state = judging.evolve(self.state, said[-1])
-            self.alerts += announce(self.state, said[-1])
-        return said
-
-
-def stages(said: Sequence[e.WindowJudged], value: str | None = "s07") -> list[tuple[str, e.Episode]]:
-    """Verdict and stage of one segment, window by window."""
-    return [(one.verdict, one.episode) for window in said for one in window.segments if one.value == value]
-
-
 # -------------------------------------------------------------------------------------------------- what is found
 
 
 def test_drift_in_one_segment_of_twenty_is_found_though_the_window_is_stable() -> None:
-    said = Judge().hear(MOVED)[0]
+    said = Judge(LOOP).hear(MOVED)[0]
     assert said.verdict == "stable"
     assert not any(measure.drifted for measure in said.measures)
     (moved,) = [one for one in said.segments if one.verdict == "drifted"]
@@ -97,7 +69,7 @@ def test_drift_in_one_segment_of_twenty_is_found_though_the_window_is_stable() -
 def test_a_column_that_is_constant_in_a_segment_is_not_when_it_moves() -> None:
     rows = world(3, ROWS)
     rows["currency"] = ["USD" if name == "s03" else "EUR" for name in rows["shop"]]
-    said = Judge().hear(a_segmented_arm(PROFILE, uniform(ROWS * MANY, 4), **rows))[0]
+    said = Judge(LOOP).hear(a_segmented_arm(PROFILE, uniform(ROWS * MANY, 4), **rows))[0]
     assert [(one.value, one.worst and one.worst.test) for one in said.segments if one.verdict == "drifted"] == [
         ("s03", "outside_constant")
     ]
@@ -108,7 +80,7 @@ def test_values_that_go_missing_in_a_segment_are_drift_of_it() -> None:
     rows["amount"] = [
         None if name == "s03" else value for name, value in zip(rows["shop"], rows["amount"], strict=True)
     ]
-    said = Judge().hear(a_segmented_arm(PROFILE, uniform(ROWS * MANY, 4), **rows))[0]
+    said = Judge(LOOP).hear(a_segmented_arm(PROFILE, uniform(ROWS * MANY, 4), **rows))[0]
     found = {one.value: one.worst and one.worst.test for one in said.segments if one.verdict == "drifted"}
     assert found == {"s03": "missing_rate"}
 
@@ -116,7 +88,7 @@ def test_values_that_go_missing_in_a_segment_are_drift_of_it() -> None:
 def test_scores_of_a_segment_count_as_those_of_the_window_do() -> None:
     rows, scores = world(3, ROWS), uniform(ROWS * MANY, 4)
     low = [score / 4 if name == "s03" else score for name, score in zip(rows["shop"], scores, strict=True)]
-    said = Judge().hear(a_segmented_arm(PROFILE, low, **rows))[0]
+    said = Judge(LOOP).hear(a_segmented_arm(PROFILE, low, **rows))[0]
     assert said.verdict == "stable"
     assert [one.value for one in said.segments if one.verdict == "drifted"] == ["s03"]
 
@@ -128,7 +100,7 @@ def test_other_is_a_segment_and_few_rows_on_either_side_are_none() -> None:
     rows = world(3, ROWS)
     rows["shop"] = ["big"] * 499 + ["small"] * 5000 + ["new"] * 4501
     rows["amount"] = [0.0] * 5499 + [9.0] * 4501
-    said = Judge().hear(a_segmented_arm(profile, uniform(ROWS * MANY, 4), **rows))[0]
+    said = Judge(LOOP).hear(a_segmented_arm(profile, uniform(ROWS * MANY, 4), **rows))[0]
     assert [(one.value, one.rows, one.verdict) for one in said.segments] == [(None, 4501, "drifted")]
 
 
@@ -136,7 +108,7 @@ def test_other_is_a_segment_and_few_rows_on_either_side_are_none() -> None:
 
 
 def test_a_segment_has_an_episode_of_its_own_and_it_is_one_alert() -> None:
-    judge = Judge()
+    judge = Judge(LOOP)
     said = judge.hear(MOVED, CALM, MOVED, MOVED, MOVED, CALM, MOVED, CALM, CALM, CALM)
     assert [stage for _, stage in stages(said)] == [NONE] * 3 + [OPENED] + [CONTINUING] * 4 + [CLOSED, NONE]
     assert {one.episode for one in said} == {NONE}, "the window's own episode is another one"
@@ -150,7 +122,7 @@ def test_a_segment_has_an_episode_of_its_own_and_it_is_one_alert() -> None:
 
 
 def test_many_segments_are_one_alert_and_a_fold_of_the_journal_finds_the_same() -> None:
-    judge, windows = Judge(), [arm("s07", "s08", shift=2.0)] * 2
+    judge, windows = Judge(LOOP), [arm("s07", "s08", shift=2.0)] * 2
     said = judge.hear(*windows)
     (alert,) = judge.alerts
     assert alert.details["segments"] == 2
@@ -171,7 +143,7 @@ def test_drift_of_the_whole_is_one_alert_and_segments_say_where() -> None:
 
 
 def test_another_champion_ends_the_episodes_of_segments() -> None:
-    judge = Judge()
+    judge = Judge(LOOP)
     judge.hear(MOVED, MOVED)
     said = judge.hear(arm("s07", version="2"), arm(version="2"), first=2)
     assert stages(said)[0] == ("superseded", CLOSED)
@@ -180,7 +152,7 @@ def test_another_champion_ends_the_episodes_of_segments() -> None:
 
 
 def test_an_open_episode_waits_where_its_segment_has_too_few_rows() -> None:
-    judge = Judge()
+    judge = Judge(LOOP)
     judge.hear(MOVED, MOVED)
     before = judge.state.segments
     without = CALM.model_copy(update={"segments": tuple(one for one in CALM.segments if one.value != "s07")})
@@ -189,7 +161,7 @@ def test_an_open_episode_waits_where_its_segment_has_too_few_rows() -> None:
 
 
 def test_a_revision_has_no_part_in_episodes() -> None:
-    judge = Judge()
+    judge = Judge(LOOP)
     judge.hear(MOVED)
     before = judge.state
     assert stages(judge.hear(MOVED, revision=1)) == [("drifted", NONE)]

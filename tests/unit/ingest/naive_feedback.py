@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from everloop.events import FeedbackRouted, KeysRouted
 from everloop_ingest.domain.batches import Label, latest
-from everloop_ingest.domain.feedback import LUMP, TOLD_PER_PREDICTION
+from everloop_ingest.domain.feedback import TOLD_PER_PREDICTION
 from everloop_ingest.domain.joining import HORIZON_MS, MINUTE_MS
+from everloop_ingest.domain.shelves import LUMP
 from tests.unit.ingest.naive_join import Key, NaiveJoin
 from tests.unit.ingest.naive_join import Row as LabelRow
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from everloop.events import KeysRouted
 from everloop_ingest.domain.batches import Label, latest
-from everloop_ingest.domain.joining import HORIZON_MS, LUMP, MINUTE_MS
+from everloop_ingest.domain.joining import HORIZON_MS, MINUTE_MS
+from everloop_ingest.domain.shelves import LUMP
 
 Row = tuple[str, str | None, float | None, float, int]
 """Id, version and score of the prediction, label, and when it was known."""

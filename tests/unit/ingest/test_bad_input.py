@@ -18,7 +18,7 @@ from everloop.events import PredictionsLogged, VersionPromoted
 from everloop.http import LARGEST_BODY
 from everloop_ingest.adapters.cloud import BATCH, STRUCTURED
 from tests.unit.ingest.builders import NOON_MS
-from tests.unit.ingest.houses import House, a_house
+from tests.unit.ingest.houses import House
 
 JSON = {"content-type": "application/json"}
 EVENT = {"content-type": STRUCTURED}
@@ -156,21 +156,6 @@ CATALOGUE: Mapping[str, Bad] = {
     "OPTIONS": Bad(b"", 405, "Method Not Allowed", None, method="OPTIONS"),
     "an unknown path": Bad(columns(), 404, "Not Found", None, path="/v1/predictions/../admin"),
 }
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[House]:
-    with a_house(most_waiting=1_000_000) as found:
-        yield found
-
-
-@pytest.fixture
-def house(shared: House) -> House:
-    """The same door for all, with an empty log."""
-    for records in shared.broker.records.values():
-        records.clear()
-    shared.wall.move(1)
-    return shared
 
 
 NUMBERS = itertools.count()

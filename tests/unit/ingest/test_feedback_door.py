@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import orjson
 import pytest
@@ -29,28 +29,13 @@ from tests.unit.ingest.builders import (
     some_feedback,
     write,
 )
-from tests.unit.ingest.houses import House, a_house
+from tests.unit.ingest.houses import House
 
 ONE: dict[str, object] = {"prediction_id": "a", "name": "revenue", "value": 12.9, "said_at": NOON_MS}
 COLUMNS: dict[str, object] = {
     "prediction_id": ["a", "a", "b"], "name": ["revenue", "click", "revenue"], "value": [12.9, 1, 0.5],
     "said_at": [NOON_MS, "2026-01-01T12:00:00Z", NOON_MS],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[House]:
-    with a_house(most_waiting=1_000_000) as found:
-        yield found
-
-
-@pytest.fixture
-def house(shared: House) -> House:
-    """The same door for all, with an empty log."""
-    for records in shared.broker.records.values():
-        records.clear()
-    shared.wall.move(1)
-    return shared
 
 
 def logged(house: House) -> list[tuple[str, str, float, int]]:

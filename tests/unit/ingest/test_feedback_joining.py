@@ -17,6 +17,7 @@ from everloop_ingest.domain.keys import feedback_of, part_of
 from tests.unit.ingest.builders import NOON, NOON_MS, keys_of, some_labels, some_predictions
 from tests.unit.ingest.naive_feedback import Brought, NaiveFeedback
 from tests.unit.ingest.naive_join import Row
+from tests.unit.ingest.stories import a_story, cuts_of
 
 Event = KeysRouted | FeedbackRouted
 Story = list[tuple[Event, int]]
@@ -130,20 +131,6 @@ def test_a_model_without_feedback_holds_nothing_for_it() -> None:
     assert (join.feedback.names, len(join.feedback.told), len(join.feedback.waiting)) == ({}, 0, 0)
 
 
-def _story(seed: int) -> tuple[int, Story]:
-    """Few ids, so that everything meets: repeats within and between records, corrections, both orders, long pauses."""
-    chance = random.Random(seed)
-    ids = [f"t{number}" for number in range(chance.choice([3, 20, 200]))]
-    story: Story = []
-    now = 0
-    for number in range(chance.randint(1, 50)):
-        now += chance.choice([0, 0, 10, 1_000, MINUTE_MS, HORIZON_MS // 3])
-        names = tuple(chance.choice(ids) for _ in range(chance.choice([0, 1, 2, 5, 30, 300])))
-        event = _event(chance, names, str(number))
-        story.append((event, max(0, now - chance.choice([0, 0, 5_000]))))
-    return chance.choice([3, 20, 100, 1_000]), story
-
-
 def _event(chance: random.Random, ids: tuple[str, ...], identity: str) -> Event:
     kind, model = chance.choice(["prediction", "label", "feedback", "feedback"]), chance.choice(["a", "b"])
     times = tuple(chance.randint(0, 5) for _ in ids)
@@ -160,12 +147,10 @@ def _event(chance: random.Random, ids: tuple[str, ...], identity: str) -> Event:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_whatever_is_folded_together_it_is_as_if_row_came_after_row(seed: int) -> None:
-    most, story = _story(seed)
+    most, story = a_story(seed, _event)
     naive = NaiveFeedback(most)
     expected = [naive.take_any(event, appended) for event, appended in story]
-    chance = random.Random(seed)
-    some = sorted(chance.sample(range(1, len(story)), k=len(story) // 3)) if len(story) > 1 else []
-    for cuts in ([0, len(story)], [*range(len(story) + 1)], [0, *some, len(story)]):
+    for cuts in cuts_of(seed, len(story)):
         join = Join(most)
         found = [one for start, end in pairwise(cuts) for one in _folded(join, story[start:end])]
         assert [(rows, brought) for rows, brought, _ in found] == expected

@@ -17,6 +17,7 @@ from everloop_ingest.domain.joining import HORIZON_MS, MINUTE_MS, Join, Watermar
 from everloop_ingest.domain.keys import part_of
 from tests.unit.ingest.builders import NOON, NOON_MS, a_range, keys_of, some_labels, some_predictions
 from tests.unit.ingest.naive_join import NaiveJoin, Row
+from tests.unit.ingest.stories import a_story, cuts_of
 
 Rows = list[tuple[str, float, int]]
 Story = list[tuple[KeysRouted, int]]
@@ -144,20 +145,6 @@ def test_where_the_bound_is_met_a_lump_is_forgotten() -> None:
     assert (_open(join), join.forgotten) == (630, 11)
 
 
-def _story(seed: int) -> tuple[int, Story]:
-    """Few ids, so that everything meets: repeats within and between records, corrections, both orders, long pauses."""
-    chance = random.Random(seed)
-    ids = [f"t{number}" for number in range(chance.choice([3, 20, 200]))]
-    story: Story = []
-    now = 0
-    for number in range(chance.randint(1, 50)):
-        now += chance.choice([0, 0, 10, 1_000, MINUTE_MS, HORIZON_MS // 3])
-        names = tuple(chance.choice(ids) for _ in range(chance.choice([0, 1, 2, 5, 30, 300])))
-        event = _event(chance, names, str(number))
-        story.append((event, max(0, now - chance.choice([0, 0, 5_000]))))
-    return chance.choice([3, 20, 100, 1_000]), story
-
-
 def _event(chance: random.Random, names: tuple[str, ...], identity: str) -> KeysRouted:
     """Predictions, most with entities; labels by prediction id; or labels by entity."""
     kind = chance.choice(["prediction", "label", "range"])
@@ -180,12 +167,10 @@ def _event(chance: random.Random, names: tuple[str, ...], identity: str) -> Keys
 
 @pytest.mark.parametrize("seed", range(60))
 def test_whatever_is_folded_together_it_is_as_if_row_came_after_row(seed: int) -> None:
-    most, story = _story(seed)
+    most, story = a_story(seed, _event)
     naive = NaiveJoin(most)
     expected = [naive.take(event, appended) for event, appended in story]
-    chance = random.Random(seed)
-    some = sorted(chance.sample(range(1, len(story)), k=len(story) // 3)) if len(story) > 1 else []
-    for cuts in ([0, len(story)], [*range(len(story) + 1)], [0, *some, len(story)]):
+    for cuts in cuts_of(seed, len(story)):
         join = Join(most)
         found = [one for start, end in pairwise(cuts) for one in _folded(join, story[start:end])]
         assert [rows for rows, _ in found] == expected

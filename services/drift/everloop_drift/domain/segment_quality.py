@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
 
 from everloop.events import Episode, Measure, SegmentJudged
+from everloop.loop import primary
 from everloop_drift.domain.falls import Side, fall_of_area, rise_of_error
 from everloop_drift.domain.limits import rows_needed
 from everloop_drift.domain.segments import Name, name_of, superseded, with_episodes
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from everloop.events import ArmWindow, SegmentOutcomes, WindowClosed
-    from everloop.loop import Loop
+    from everloop.loop import Loop, Task
     from everloop_drift.domain.segments import Tracks, Whole
 
 Verdict: TypeAlias = Literal["stable", "drifted", "too_few", "immature", "no_reference", "unjudged"]
@@ -95,14 +96,15 @@ def _held(one: SegmentOutcomes, arm: ArmWindow, chance: float, limit: float) -> 
     """Hold the bound of the fall to the limit."""
     found = fall(one, arm, chance)
     measure = Measure(
-        name=_metric(arm), test="quality_drop", value=found, limit=limit, drifted=found > limit, rows=one.rows
+        name=primary(cast("Task", arm.task)),
+        test="quality_drop",
+        value=found,
+        limit=limit,
+        drifted=found > limit,
+        rows=one.rows,
     )
     said = _said(one, "drifted" if measure.drifted else "stable")
     return said.model_copy(update={"worst": measure}) if measure.drifted else said
-
-
-def _metric(arm: ArmWindow) -> str:
-    return "roc_auc" if arm.task == "binary" else "rmse"
 
 
 def fall(one: SegmentOutcomes, arm: ArmWindow, chance: float) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
@@ -22,7 +23,7 @@ from everloop_ingest.domain.signatures import Rule, Unlike
 
 M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", reading.Columns, reading.LabelColumns)
-R = TypeVar("R", reading.Row, reading.LabelRow, reading.RangeRow)
+R = TypeVar("R", reading.Row, reading.LabelRow, reading.RangeRow, reading.FeedbackRow)
 E = TypeVar("E", PredictionsLogged, LabelsLogged, FeedbackLogged)
 Body = dict[str, object]
 SHOWN_OF_A_ROW: Final = 5
@@ -68,7 +69,7 @@ def read_predictions(body: Body, stamp: Stamp) -> Judged:
     if "rows" not in body:
         return predictions_of(_as_columns(body), stamp)
     about = _valid(reading.Rows, body)
-    rows, wrong = _rows(reading.Row, about.rows, stamp)
+    rows, wrong = _rows(reading.Row, about.rows, partial(_no_class, stamp))
     event = _scored(_built(lambda: reading.from_rows(about, rows, stamp)))
     found = reading.unlike(event, stamp)
     if found and stamp.signatures.refuses:
@@ -86,7 +87,7 @@ def read_labels(body: Body, stamp: Stamp) -> Judged:
     if "rows" not in body:
         return labels_of(_one_label(body), stamp)
     about = _valid(reading.LabelRows, body)
-    rows, wrong = _rows(reading.LabelRow, about.rows, stamp)
+    rows, wrong = _rows(reading.LabelRow, about.rows, partial(_no_class, stamp))
     event = _built(lambda: reading.labels_from_rows(about.model, rows, stamp))
     return Judged(event, len(about.rows), wrong, _bad_rows(body, about.rows, wrong))
 
@@ -102,21 +103,34 @@ def read_ranges(body: Body, stamp: Stamp) -> Judged:
     """Labels by entity: columns, rows, or one row. Raises as `read_predictions`."""
     if isinstance(body.get("entity_id"), str):
         body = _listed(body)
-    model, sent = _range_rows(body)
-    good, wrong = _rows(reading.RangeRow, sent, stamp, once=None)
+    model, sent = _as_rows(_RANGES, body)
+    good, wrong = _rows(reading.RangeRow, sent, partial(_no_class, stamp), once=None)
     bad: Body = {"model": model, "rows": [sent[place] for place in wrong]} if wrong else {}
     return Judged(_built(lambda: reading.labels_from_ranges(model, good, stamp)), len(sent), wrong, bad)
 
 
-def _range_rows(body: Body) -> tuple[str, Sequence[Body]]:
+class _Shapes(NamedTuple):
+    """Shapes of a body with `rows`, of one with columns, and of one row; `key` names a column that all have."""
+
+    rows: type[reading.LabelRows | reading.FeedbackRows]
+    columns: type[reading.RangeColumns | reading.FeedbackColumns]
+    row: type[BaseModel]
+    key: str
+
+
+_RANGES: Final = _Shapes(reading.LabelRows, reading.RangeColumns, reading.RangeRow, "entity_id")
+_FEEDBACK: Final = _Shapes(reading.FeedbackRows, reading.FeedbackColumns, reading.FeedbackRow, "prediction_id")
+
+
+def _as_rows(shapes: _Shapes, body: Body) -> tuple[str, Sequence[Body]]:
     """The model, and columns as rows."""
     if "rows" in body:
-        about = _valid(reading.LabelRows, body)
+        about = _valid(shapes.rows, body)
         return about.model, about.rows
-    columns = _valid(reading.RangeColumns, body)
+    columns = _valid(shapes.columns, body)
     if not _rows_sent(body):
-        refuse(422, "entity_id", "unequal_columns", "all columns have as many rows as entity_id")
-    names = reading.RangeRow.model_fields
+        refuse(422, shapes.key, "unequal_columns", f"all columns have as many rows as {shapes.key}")
+    names = shapes.row.model_fields
     values = zip(*(getattr(columns, name) for name in names), strict=True)
     return columns.model, [dict(zip(names, row, strict=True)) for row in values]
 
@@ -134,37 +148,10 @@ def feedback_of(body: Body, stamp: Stamp) -> Judged:
 
 
 def _feedback(body: Body, stamp: Stamp) -> Judged:
-    model, sent = _feedback_rows(body)
-    good: list[reading.FeedbackRow] = []
-    wrong: dict[int, list[Problem]] = {}
-    seen, budget = set[tuple[str, str]](), Budget()
-    for place, row in enumerate(sent):
-        found = _feedback_row(row, place, stamp, seen, budget)
-        if isinstance(found, reading.FeedbackRow):
-            good.append(found)
-        else:
-            wrong[place] = found
-    if not good:
-        raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
+    model, sent = _as_rows(_FEEDBACK, body)
+    good, wrong = _rows(reading.FeedbackRow, sent, partial(_undeclared, stamp), once=_UNDER_A_NAME)
     bad: Body = {"model": model, "rows": [sent[place] for place in wrong]} if wrong else {}
     return Judged(_built(lambda: reading.feedback_from_rows(model, good, stamp)), len(sent), wrong, bad)
-
-
-def _feedback_row(
-    row: Body, place: int, stamp: Stamp, seen: set[tuple[str, str]], budget: Budget
-) -> reading.FeedbackRow | list[Problem]:
-    """A good row, which is `seen` then; or what is wrong with it."""
-    try:
-        found = reading.FeedbackRow.model_validate(row)
-    except ValidationError as error:
-        budget.spend(error)
-        return problems(error, f"rows.{place}")
-    if (rule := reading.undeclared(found, stamp)) is not None:
-        return [Problem(f"rows.{place}.{_AT[rule]}", rule, _FEEDBACK_RULES[rule])]
-    if (found.prediction_id, found.name) in seen:
-        return [Problem(f"rows.{place}.prediction_id", "duplicate", "an earlier row has the same prediction and name")]
-    seen.add((found.prediction_id, found.name))
-    return found
 
 
 _AT: Final[Mapping[Wrong, str]] = {"unknown_feedback": "name", "out_of_bounds": "value"}
@@ -172,19 +159,6 @@ _FEEDBACK_RULES: Final[Mapping[Wrong, str]] = {
     "unknown_feedback": "declare the name under `feedback` in the model's loop file, and apply it",
     "out_of_bounds": "the loop file takes values from `least` to `most` of this name alone",
 }
-
-
-def _feedback_rows(body: Body) -> tuple[str, Sequence[Body]]:
-    """The model, and columns as rows."""
-    if "rows" in body:
-        about = _valid(reading.FeedbackRows, body)
-        return about.model, about.rows
-    columns = _valid(reading.FeedbackColumns, body)
-    if not _rows_sent(body):
-        refuse(422, "prediction_id", "unequal_columns", "all columns have as many rows as prediction_id")
-    names = reading.FeedbackRow.model_fields
-    values = zip(*(getattr(columns, name) for name in names), strict=True)
-    return columns.model, [dict(zip(names, row, strict=True)) for row in values]
 
 
 def predictions_of(body: Body, stamp: Stamp) -> Judged:
@@ -384,13 +358,24 @@ def _picked(body: Body, places: Sequence[int]) -> Body:
     return {name: pick(value) for name, value in body.items()}
 
 
+class _Once(NamedTuple):
+    """What stands in one row alone: the values under `names`. `fix`: what is wrong with a row that repeats them."""
+
+    names: tuple[str, ...]
+    fix: str
+
+
+_PREDICTION: Final = _Once(("prediction_id",), TWICE)
+_UNDER_A_NAME: Final = _Once(("prediction_id", "name"), "an earlier row has the same prediction and name")
+
+
 def _rows(
-    shape: type[R], rows: Sequence[Body], stamp: Stamp, *, once: str | None = "prediction_id"
+    shape: type[R], rows: Sequence[Body], broken: Callable[[R], Problem | None], *, once: _Once | None = _PREDICTION
 ) -> tuple[list[R], dict[int, list[Problem]]]:
-    """The good rows, and what is wrong with each other one; what `once` names stands in one row alone."""
+    """The good rows, and what is wrong with each other one: its shape, a rule of the loop file, or a repetition."""
     good: list[R] = []
     wrong: dict[int, list[Problem]] = {}
-    seen: set[object] = set()
+    seen: set[tuple[object, ...]] = set()
     budget = Budget()
     for place, row in enumerate(rows):
         try:
@@ -399,18 +384,27 @@ def _rows(
             budget.spend(error)
             wrong[place] = problems(error, f"rows.{place}")
             continue
-        if reading.no_class([found.label], stamp):
-            wrong[place] = [Problem(f"rows.{place}.label", "no_class", NO_CLASS)]
+        if (problem := broken(found)) is not None:
+            wrong[place] = [problem.below(f"rows.{place}")]
             continue
-        if once is not None and row[once] in seen:
-            wrong[place] = [Problem(f"rows.{place}.{once}", "duplicate", TWICE)]
+        named = tuple(row[name] for name in once.names) if once is not None else ()
+        if once is not None and named in seen:
+            wrong[place] = [Problem(f"rows.{place}.{once.names[0]}", "duplicate", once.fix)]
             continue
-        if once is not None:
-            seen.add(row[once])
+        seen.add(named)
         good.append(found)
     if not good:
         raise RefusedError(422, [problem for place in list(wrong)[:5] for problem in wrong[place]])
     return good, wrong
+
+
+def _no_class(stamp: Stamp, row: reading.Row | reading.LabelRow | reading.RangeRow) -> Problem | None:
+    return Problem("label", "no_class", NO_CLASS) if reading.no_class([row.label], stamp) else None
+
+
+def _undeclared(stamp: Stamp, row: reading.FeedbackRow) -> Problem | None:
+    rule = reading.undeclared(row, stamp)
+    return None if rule is None else Problem(_AT[rule], rule, _FEEDBACK_RULES[rule])
 
 
 def _bad_rows(body: Body, rows: Sequence[Body], wrong: Mapping[int, object]) -> Body:

@@ -22,7 +22,7 @@ from everloop.errors import InvalidError
 from everloop.runtime.log import Log, Place, Record
 from everloop_ingest.adapters.shelves import FILED, FolderShelf, Tail, packed, unpacked, write, writing
 from everloop_ingest.domain.batches import Group
-from everloop_ingest.domain.feedback import Feedback, NoShelf, shrunk
+from everloop_ingest.domain.feedback import Feedback, NoShelf
 from everloop_ingest.domain.joining import HORIZON_MS, MOST_REMEMBERED, Join, Watermarks
 from everloop_ingest.domain.ranges import Known
 from everloop_ingest.domain.shelves import ROW, Columns, MemoryShelf, Table
@@ -122,7 +122,7 @@ class FolderCache:
 
     def save(self, place: Place, held: Held) -> None:
         """Keep it; then remove files that it has no use for."""
-        join, parked, shelf = held.join, held.join.parked.shrunk(), cast("FolderShelf", held.join.shelf)
+        join, parked, shelf = held.join, held.join.parked.shrunk(MemoryShelf()), cast("FolderShelf", held.join.shelf)
         told = _identity(place, held.watermarks.sources, self.most) | {
             "position": held.position, "last": held.last, "newest": held.newest, "appended_ms": held.appended_ms,
             "heard": held.watermarks.heard, "minute": join.minute, "groups": join.groups, "first": join.open.first,
@@ -206,7 +206,7 @@ def _tail(tail: Tail) -> dict[str, NDArray[Any]]:
 
 def _feedback(known: Feedback) -> dict[str, NDArray[Any]]:
     """The columns of both tables; of values that wait those that wait no more are left out."""
-    waiting = shrunk(known.waiting)
+    waiting = known.waiting.shrunk(NoShelf())
     return {
         "told_keys": known.told.all_keys, **_named("told", known.told.columns),
         "waiting_keys": waiting.all_keys, **_named("waiting", waiting.columns),

@@ -232,6 +232,13 @@ def latest(known: Label | None, said: Label) -> tuple[Label, bool]:
     return (said, True) if said.labelled_at > known.labelled_at else (known, False)
 
 
+def latest_of_each(known: Floats, known_at: Numbers, said: Floats, at: Numbers) -> tuple[Floats, Numbers, Flags]:
+    """`latest` of many; `known_at` is `NONE` where nothing is known: values, when they were known, which are news."""
+    first, same, later = known_at == NONE, known == said, at > known_at
+    news = first | (~same & later)
+    return np.where(news, said, known), np.where(first | later, at, known_at), news
+
+
 def _rows_of(parts: Sequence[Part], groups: Sequence[int]) -> _Rows:
     """The rows of all parts in one."""
     counts = [len(part.ids) for part in parts]
@@ -327,12 +334,10 @@ class _Batch:
     def labels(self, rows: Numbers) -> None:
         """Rows with different keys: `latest` of each."""
         keys = self.rows.key[rows]
-        said, at = self.rows.label[rows], self.rows.times[rows]
-        known, known_at = self.value[keys], self.known_at[keys]
-        first, same = known_at == NONE, known == said
-        news = first | (~same & (at > known_at))
-        self.value[keys] = np.where(news, said, known)
-        self.known_at[keys] = np.where(news | (same & (at > known_at)), at, known_at)
+        first = self.known_at[keys] == NONE
+        self.value[keys], self.known_at[keys], news = latest_of_each(
+            self.value[keys], self.known_at[keys], self.rows.label[rows], self.rows.times[rows]
+        )
         self.again[rows] = ~news
         parks = first & ~self.is_open[keys]
         self.parks[keys[parks]] = rows[parks]

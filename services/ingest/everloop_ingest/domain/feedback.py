@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_128_digest
 
-from everloop_ingest.domain.batches import Folded, Label, Met, Part, latest, no_labels
-from everloop_ingest.domain.shelves import CHUNK, NONE, ROW, Floats, Keys, New, Numbers, Said, Table, digests
+from everloop_ingest.domain.batches import Folded, Label, Met, Part, latest, latest_of_each, no_labels
+from everloop_ingest.domain.shelves import CHUNK, LUMP, NONE, ROW, Floats, Keys, New, Numbers, Said, Table, digests
 
 Flags = NDArray[np.bool_]
 TOLD_PER_PREDICTION: Final = 4
 """So many values are remembered for each prediction that may be; beyond it the oldest are forgotten."""
-LUMP: Final = 64
-"""One part in so many is forgotten at once where a bound is met."""
 
 
 class NoShelf:
@@ -122,7 +120,7 @@ class Feedback:
         if len(self.waiting) > most:
             gone = self.waiting.drop(self.waiting.surplus(most - most // LUMP))
         if self.waiting.lost > len(self.waiting) + CHUNK:
-            self.waiting = shrunk(self.waiting)
+            self.waiting = self.waiting.shrunk(NoShelf())
         return gone
 
     def _known(self, waits: Numbers, told: Numbers) -> tuple[Floats, Numbers]:
@@ -174,14 +172,10 @@ class _Batch:
 
     def _first(self, rows: Numbers) -> None:
         keys = self.key[rows]
-        said, at, known, known_at = self.said[rows], self.at[rows], self.value[keys], self.known_at[keys]
-        first, same = known_at == NONE, known == said
-        later = at > known_at
-        news = first | (~same & later)
-        self.before[rows] = np.where(first, np.nan, known)
+        known, known_at = self.value[keys], self.known_at[keys]
+        self.before[rows] = np.where(known_at == NONE, np.nan, known)
+        self.value[keys], self.known_at[keys], news = latest_of_each(known, known_at, self.said[rows], self.at[rows])
         self.again[rows], self.joins[rows] = ~news, news & self.is_open[keys]
-        self.value[keys] = np.where(news, said, known)
-        self.known_at[keys] = np.where(first | later, at, known_at)
 
     def _one(self, row: int) -> None:
         key = self.key[row]
@@ -218,13 +212,6 @@ def under(name: str, keys: Keys) -> Keys:
 @cache
 def _mask(name: str) -> NDArray[np.uint64]:
     return np.frombuffer(xxh3_128_digest(f"feedback/{name}".encode()), "<u8")
-
-
-def shrunk(table: Table) -> Table:
-    """The same values without the holes, under other numbers."""
-    fresh = table.shrunk()
-    fresh.shelf = NoShelf()
-    return fresh
 
 
 def _values(part: Part) -> Floats:

@@ -13,7 +13,7 @@ from typing import Final
 from everloop_ingest.domain.batches import Folded, Group, Memory, Part, fold
 from everloop_ingest.domain.feedback import Feedback
 from everloop_ingest.domain.ranges import Known
-from everloop_ingest.domain.shelves import CHUNK, MemoryShelf, Shelf, Table
+from everloop_ingest.domain.shelves import CHUNK, LUMP, MemoryShelf, Shelf, Table
 
 HORIZON_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long predictions and labels are remembered after they were appended at most: as long as `keys` is kept."""
@@ -21,8 +21,6 @@ MINUTE_MS: Final = 60_000
 """Ages are counted in whole minutes."""
 MOST_REMEMBERED: Final = 500_000
 """Predictions, and labels without one, in one partition; beyond it the oldest are forgotten, with a count."""
-LUMP: Final = 64
-"""One part in so many is forgotten at once where the bound is met."""
 
 
 @dataclass(slots=True)
@@ -106,7 +104,7 @@ class Join:
                 self._drop(table, table.surplus(self.most - self.most // LUMP))
         self.forgotten += self.ranges.trim() + self.feedback.trim(self.most)
         if self.parked.lost > len(self.parked) + CHUNK:
-            self.parked = self.parked.shrunk()
+            self.parked = self.parked.shrunk(MemoryShelf())
 
     def _drop(self, table: Table, before: int) -> None:
         if before > table.first:

@@ -34,6 +34,8 @@ FULL: Final = 0.75
 """Share of the index beyond which it is made anew, at half of it or less."""
 CHUNK: Final = 65_536
 """Rows that are put into the index at once."""
+LUMP: Final = 64
+"""One part in so many is forgotten at once where a bound is met, so that it is not done for each record."""
 LARGE: Final = 1 << 20
 """Bytes from which on an array has pages of its own."""
 SMALLEST: Final = 1_024
@@ -235,9 +237,9 @@ class Table:
         self.ages = [(minute, max(start, before)) for minute, start, end in self._spans() if end > before]
         return unmet
 
-    def shrunk(self) -> Table:
-        """The same rows without the holes, under other numbers, on a shelf in memory."""
-        fresh = Table(MemoryShelf(), holes=self.holes)
+    def shrunk(self, shelf: Shelf) -> Table:
+        """The same rows without the holes, under other numbers, on this empty shelf."""
+        fresh = Table(shelf, holes=self.holes)
         for minute, start, end in self._spans():
             at = np.arange(start, end)
             at = at[self.known_at[at - self.base] != NONE]
