@@ -66,10 +66,12 @@ def a_window_judged(
     )  # fmt: skip
 
 
-def a_training_requested(recipe: str | None = None, *, bootstrap: bool = False) -> e.TrainingRequested:
+def a_training_requested(
+    recipe: str | None = None, *, bootstrap: bool = False, rows: int | None = None
+) -> e.TrainingRequested:
     """A person asks for a run."""
     return e.TrainingRequested(
-        id=a_fresh_id(), time=NOON, model="fraud", by="a person", recipe=recipe, bootstrap=bootstrap
+        id=a_fresh_id(), time=NOON, model="fraud", by="a person", recipe=recipe, bootstrap=bootstrap, rows=rows
     )
 
 

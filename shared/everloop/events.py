@@ -138,12 +138,16 @@ class LoopApplied(Event):
 
 
 class TrainingRequested(Event):
-    """A person asks for a training run, with another recipe if one is given; `bootstrap` makes the first version."""
+    """A person asks for a training run, with another recipe if one is given; `bootstrap` makes the first version.
+
+    `rows`: the run waits until the archive holds so many labelled rows; none: it begins with any.
+    """
 
     TYPE = "io.everloop.training.requested.v1"
     by: str
     recipe: str | None = None
     bootstrap: bool = False
+    rows: int | None = None
 
 
 class ClockMoved(Event):
@@ -1047,6 +1051,7 @@ class TurnOpened(Event):
     episode_id: UUID | None = None
     change_at: Millis | None = None
     recipe: str | None = None
+    rows: int | None = None
     wait_until: AwareDatetime
     reason: Reason
 
@@ -1060,6 +1065,7 @@ class TurnDeferred(Event):
     change_at: Millis | None = None
     recipe: str | None = None
     bootstrap: bool = False
+    rows: int | None = None
     reason: Reason
 
 

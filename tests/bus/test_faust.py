@@ -35,7 +35,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR_MS = 3_600_000
 ROWS = 40
 GROUP = "everloop.drift.windows"
-PATIENCE_S = 60
+PATIENCE_S = 300
 
 
 class Worker:

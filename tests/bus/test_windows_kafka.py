@@ -22,7 +22,7 @@ from tests.simulation.window_stream import Stream
 
 pytestmark = pytest.mark.kafka
 
-PATIENCE_S = 120
+PATIENCE_S = 300
 GROUPS = {"everloop.drift.windows": (topics.PREDICTIONS.name, topics.OUTCOMES.name)}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

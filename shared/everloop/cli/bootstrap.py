@@ -62,7 +62,9 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - one parameter per option
             clock.tick()
         apply_rules(log, rules, session)
         feed(ingest or stack_ingest(var), rules, rows, shown_tokens(var))
-        follow(log, ask(log, rules.model, session), session, timeout, clock)
+        wait = Wait(session, timeout)
+        arrive(log, wait)
+        follow(log, ask(log, rules.model, session), wait, clock)
 
 
 def apply_rules(log: Log, rules: Loop, session: Session) -> None:
@@ -120,39 +122,68 @@ def feed(ingest: str, rules: Loop, rows: Rows, tokens: Mapping[Role, SecretStr] 
     typer.echo(f"sent {len(rows.ids)} rows and their labels")
 
 
+class Wait:
+    """The time that is left for all of it."""
+
+    def __init__(self, session: Session, timeout: float) -> None:
+        """It runs from now on."""
+        self.session = session
+        self.timeout = timeout
+        self.latest = session.wall() + timedelta(seconds=timeout)
+
+    def a_moment(self, stage: str) -> None:
+        """Pause. Raises `FailedError` with what is waited for when the time is over."""
+        if self.session.wall() > self.latest:
+            raise FailedError(f"not ended after {self.timeout:g} s, {stage}")
+        self.session.pause()
+
+
+def arrive(log: Log, wait: Wait) -> None:
+    """Wait until every row and label that was sent lies in the archive. Raises `FailedError` that names what is not."""
+    from everloop.replay.arrival import Arrival
+
+    typer.echo("waiting for the rows in the archive")
+    arrival = Arrival(log)
+    while missing := arrival.missing():
+        wait.a_moment(f"waiting for the rows in the archive: {'; '.join(missing)}")
+
+
 def ask(log: Log, model: str, session: Session) -> TrainingRequested:
-    """Ask for the first version."""
+    """Ask for the first version from all labelled rows that the archive holds now.
+
+    Their number is said, since the trainer may read the wish before it reads the last files.
+    """
     from uuid import uuid4
 
     from everloop import topics
-    from everloop.cli.reading import model_now
+    from everloop.cli.reading import archive_of, model_now
     from everloop.cli.saying import publish
     from everloop.events import TrainingRequested
 
     identity, now = uuid4(), model_now(log, model, session.wall())
-    asked = TrainingRequested(id=identity, time=now, model=model, correlation_id=identity, by="cli", bootstrap=True)
+    asked = TrainingRequested(
+        id=identity, time=now, model=model, correlation_id=identity, by="cli", bootstrap=True,
+        rows=archive_of(log, model).archived_outcomes,
+    )  # fmt: skip
     publish(log, topics.COMMANDS, asked, session.wall())
     return asked
 
 
-def follow(log: Log, asked: TrainingRequested, session: Session, timeout: float, clock: Ticker | None) -> None:
+def follow(log: Log, asked: TrainingRequested, wait: Wait, clock: Ticker | None) -> None:
     """Say each stage until the champion is installed. Raises `FailedError` with the reason when it is not."""
     from everloop.replay.bootstrap import Bootstrap
     from everloop.replay.watching import Journals
 
     told = Bootstrap(asked.id)
     journals = Journals(log, lambda event: told.hear(event) if event.model == asked.model else None)
-    latest = session.wall() + timedelta(seconds=timeout)
     typer.echo(told.stage)
     with closing(journals.follower):
         while not told.ended:
-            if session.wall() > latest:
-                raise FailedError(f"not ended after {timeout:g} s, {told.stage}; its story: everloop why {asked.id}")
             journals.news()
             while told.seen:
                 typer.echo(told.seen.pop(0))
             if not told.ended:
-                session.pause()
+                wait.a_moment(f"{told.stage}; its story: everloop why {asked.id}")
                 if clock:
                     clock.tick()
     if told.failure:

@@ -12,6 +12,7 @@ from everloop.buckets import partition
 from everloop.codec import decode
 from everloop.errors import InvalidError, UsageError
 from everloop.events import ClockMoved, Event, LoopApplied
+from everloop.facts import Facts, fold
 from everloop.rows import read_event
 from everloop.runtime.journal import Validity
 from everloop.runtime.log import Log, Place, Record, places_of
@@ -108,6 +109,14 @@ class Reader:
             return read_event(record.value, record.headers)
         except InvalidError:
             return None
+
+
+def archive_of(log: Log, model: str) -> Facts:
+    """What the archive holds of a model."""
+    facts = Facts()
+    for heard in read_all(log, (topics.ARCHIVE.name,), model):
+        facts = fold(facts, heard.event)
+    return facts
 
 
 def read_all(log: Log, names: Sequence[str], model: str | None = None) -> list[Heard]:

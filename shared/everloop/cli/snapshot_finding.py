@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from everloop import topics
-from everloop.cli.reading import applied_loops, read_all
+from everloop.cli.reading import applied_loops, archive_of, read_all
 from everloop.errors import UsageError
 from everloop.events import LoopApplied, ModelVersionCreated, Snapshot, TrainingStarted
-from everloop.facts import Facts, fold
 from everloop.loop import Loop
 from everloop.matrix.asking import Question
 from everloop.runtime.log import Log
@@ -44,9 +43,7 @@ def find(log: Log, name: str, as_of: str | None) -> Found:
 
 
 def _planned(log: Log, applied: LoopApplied, as_of: int | None) -> Found:
-    facts = Facts()
-    for heard in read_all(log, (topics.ARCHIVE.name,), applied.model):
-        facts = fold(facts, heard.event)
+    facts = archive_of(log, applied.model)
     loop = Loop.from_payload(applied.loop)
     return Found(applied.model, plan(loop, facts, as_of=as_of), question=Question(loop, facts, as_of))
 

@@ -13,7 +13,7 @@ class Bootstrap:
     """Follows the turn of one request. `stage` is what is waited for; `ended` says that it is over, `failure` how."""
 
     request: UUID
-    stage: str = "waiting for the rows in the archive"
+    stage: str = "waiting for the trainer"
     version: str | None = None
     ended: bool = False
     failure: str | None = None

@@ -91,7 +91,7 @@ class Quiescence:
         for group, places in self.wanted.items():
             known = committed.get(group, {})
             found += [
-                _lag(group, place, known.get(place, 0), ends[place])
+                lag(group, place, known.get(place, 0), ends[place])
                 for place in places
                 if known.get(place, 0) < ends[place]
             ]
@@ -104,5 +104,6 @@ class Quiescence:
         ]
 
 
-def _lag(group: str, place: Place, committed: int, end: int) -> str:
+def lag(group: str, place: Place, committed: int, end: int) -> str:
+    """Say how far a group is behind."""
     return f"{group} is {end - committed} behind on {place.topic}[{place.partition}] ({committed} of {end})"

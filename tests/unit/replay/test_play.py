@@ -46,7 +46,7 @@ def test_in_lock_step_each_leg_is_fed_closed_and_decided() -> None:
 
 def test_history_without_a_first_champion_is_an_error_that_says_where_it_stands() -> None:
     scene = a_scene()
-    with pytest.raises(FatalError, match="there is no first champion: waiting for the rows in the archive"):
+    with pytest.raises(FatalError, match="there is no first champion: waiting for the trainer"):
         a_play(scene).first_champion()
     assert scene.calls[:2] == ["clock 12/12/0", "history 2"]
     assert "labels 2" in scene.calls

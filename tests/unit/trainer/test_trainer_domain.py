@@ -166,6 +166,28 @@ def test_bootstrap_learns_from_all_rows_and_infers_the_features() -> None:
     assert created.bootstrap
 
 
+def test_a_bootstrap_waits_for_all_rows_that_it_was_sent() -> None:
+    journal = Journal()
+    journal.hear(a_training_requested(bootstrap=True, rows=15))
+    assert journal.tick(an_archive({OLD: 10}, champion=None)) is None
+    started = journal.tick(an_archive({OLD: 10, CHANGE: 5}, champion=None))
+    assert isinstance(started, e.TrainingStarted)
+    assert (started.reason.measured, started.reason.limit) == (15, 15)
+
+
+def test_a_request_that_waits_for_another_turn_keeps_its_rows() -> None:
+    journal = a_waiting_journal()
+    deferred = journal.hear(a_training_requested(rows=9000))
+    assert isinstance(deferred, e.TurnDeferred)
+    assert journal.state.asked[0].rows == deferred.rows == 9000
+
+
+def test_at_the_deadline_a_bootstrap_learns_from_what_there_is() -> None:
+    journal = Journal()
+    journal.hear(a_training_requested(bootstrap=True, rows=15))
+    assert isinstance(journal.tick(an_archive({OLD: 10}, champion=None), 25 * HOUR), e.TrainingStarted)
+
+
 def test_a_run_waits_for_fresh_labels_since_the_change() -> None:
     journal = a_waiting_journal()
     assert journal.tick(an_archive({OLD: 5000, CHANGE: 999})) is None

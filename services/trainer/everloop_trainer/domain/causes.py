@@ -121,6 +121,7 @@ def _named(wanted: Wanted) -> dict[str, object]:
         "episode_id": wanted.episode,
         "change_at": wanted.change_at,
         "recipe": wanted.recipe,
+        "rows": wanted.rows,
         "correlation_id": wanted.correlation,
     }
 

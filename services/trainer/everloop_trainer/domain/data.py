@@ -35,14 +35,15 @@ def supply(state: State, turn: Turn, loop: Loop, facts: Facts, *, last_chance: b
 
     A change that another open episode has dated later counts, too: rows between the two show a world that is gone. At
     the deadline (`last_chance`) an older change that has enough rows is better than no run at all. A person's turn
-    starts on any labelled rows.
+    starts on any labelled rows, or on as many as it was asked to wait for, and on any at its deadline.
     """
     needed = max(1, loop.train.fresh_labels)
     counted = [_since(change, needed, facts) for change in _changes(state, turn)]
     found = [one for one in counted if one.enough]
     if turn.wanted.cause in UNPAID:
         change = found[0].change if found else state.last_change
-        return Supply(0, facts.archived_outcomes, 1, change)
+        asked = 1 if last_chance else max(1, turn.wanted.rows or 1)
+        return Supply(0, facts.archived_outcomes, asked, change)
     if not counted:
         since = state.last_cut or 0
         return Supply(since, facts.rows_since("outcomes", since), needed, state.last_change)

@@ -43,7 +43,8 @@ def decide(state: State, cause: Event, now: datetime, loop: Loop, facts: Facts |
         case WindowJudged():
             return _window(state, cause, now, loop)
         case TrainingRequested():
-            wanted = Wanted("bootstrap" if cause.bootstrap else "command", cause.correlation_id, recipe=cause.recipe)
+            kind = "bootstrap" if cause.bootstrap else "command"
+            wanted = Wanted(kind, cause.correlation_id, recipe=cause.recipe, rows=cause.rows)
             return open_or_defer(state, cause, now, loop, wanted)
         case Tick() if facts is not None:
             return _tick(state, cause, now, loop, facts)

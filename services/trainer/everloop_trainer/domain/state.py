@@ -31,7 +31,7 @@ REMEMBERED_CHAMPIONS: Final = 5
 class Wanted:
     """A cause for training. `correlation` is the thread of its turn through all events; None: not named yet.
 
-    `tried`: a turn was opened for it before.
+    `rows`: how many labelled rows a person asks to wait for. `tried`: a turn was opened for it before.
     """
 
     cause: str
@@ -39,6 +39,7 @@ class Wanted:
     episode: UUID | None = None
     change_at: int | None = None
     recipe: str | None = None
+    rows: int | None = None
     tried: bool = False
 
 
@@ -119,7 +120,7 @@ def _unpaid(state: State) -> bool:
 def _opened(state: State, event: TurnOpened) -> State:
     """The thread of a turn is its correlation id: what waited under it does not wait any more."""
     thread = event.correlation_id or event.id
-    wanted = Wanted(event.cause, thread, event.episode_id, event.change_at, event.recipe, tried=True)
+    wanted = Wanted(event.cause, thread, event.episode_id, event.change_at, event.recipe, event.rows, tried=True)
     return replace(
         _with_episode(state, wanted),
         turn=Turn(wanted, event.wait_until),
@@ -131,7 +132,7 @@ def _opened(state: State, event: TurnOpened) -> State:
 
 def _deferred(state: State, event: TurnDeferred) -> State:
     thread = event.correlation_id or event.id
-    wanted = Wanted(event.cause, thread, event.episode_id, event.change_at, event.recipe)
+    wanted = Wanted(event.cause, thread, event.episode_id, event.change_at, event.recipe, event.rows)
     state = replace(_with_episode(state, wanted), said=(thread, event.reason.rule))
     new = wanted.cause in UNPAID and all(one.correlation != thread for one in state.asked)
     return replace(state, asked=(*state.asked, wanted)) if new else state
