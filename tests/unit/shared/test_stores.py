@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import fsspec
 import pytest
+import s3fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from moto.server import ThreadedMotoServer
 
 from everloop.artifacts import FolderStore
 from everloop.errors import FullError, InvalidError, StoreError, UsageError
@@ -52,9 +55,30 @@ def _fresh() -> Iterator[None]:
     Elsewhere.broken, Elsewhere.full = None, False
 
 
-@pytest.fixture(params=["memory", "elsewhere"])
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """An S3 of its own, with a bucket; configured as a user does it, by the variables of fsspec and of AWS."""
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"ENDPOINT_URL": url, "KEY": "everloop", "SECRET": SECRET}.items():
+            patch.setitem(fsspec.config.conf.setdefault("s3", {}), name.lower(), value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        fsspec.filesystem("s3").mkdir("bucket")
+        yield "s3://bucket"
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "elsewhere", "s3"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory://bucket/place" if request.param == "memory" else f"elsewhere://{tmp_path}/store"
+    match request.param:
+        case "memory":
+            return "memory://bucket/place"
+        case "elsewhere":
+            return f"elsewhere://{tmp_path}/store"
+    return f"{request.getfixturevalue('s3')}/{uuid4()}"
 
 
 def refused(store: FsspecStore, uri: str, digest: str = DIGEST) -> str:
@@ -148,6 +172,12 @@ def test_what_an_implementation_says_is_not_repeated(tmp_path: Path, error: type
         store.put(DATA, "archive")
     assert SECRET not in str(failure.value)
     assert failure.value.__suppress_context__
+
+
+def test_a_bucket_that_is_not_there_is_no_missing_artifact(s3: str) -> None:
+    with pytest.raises(StoreError, match="make it, or name another") as failure:
+        FsspecStore(s3.replace("bucket", "nosuch")).put(DATA, "archive")
+    assert SECRET not in str(failure.value)
 
 
 def test_a_place_that_is_not_there_is_no_missing_artifact(tmp_path: Path) -> None:
