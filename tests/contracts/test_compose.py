@@ -533,9 +533,9 @@ LOCK = stanzas((ROOT / "requirements.lock").read_text("utf-8"))
 MLFLOW = stanzas((HERE / "mlflow.lock").read_text("utf-8"))
 
 
-def test_the_registry_has_the_versions_of_the_workspace_and_two_drivers_more() -> None:
+def test_the_registry_has_the_versions_of_the_workspace_and_a_driver_more() -> None:
     added = {name for name in MLFLOW if name not in LOCK}
-    assert added == {"boto3", "botocore", "jmespath", "psycopg2-binary", "s3transfer"}
+    assert added == {"psycopg2-binary"}
     differing = {name for name in set(MLFLOW) & set(LOCK) if pin_of(MLFLOW[name]) != pin_of(LOCK[name])}
     assert differing == set()
 
