@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.events import Snapshot
-from everloop.matrix import Fetch, LocalBuilder
+from everloop.matrix import Fetch, LocalBuilder, MatrixBuilder
 from everloop.matrix.ports import FEATURE
 from everloop.snapshots import require_same
 
@@ -31,22 +31,24 @@ class Loaded(NamedTuple):
     content: str
 
 
-def load(snapshot: Snapshot, fetch: Fetch) -> Loaded:
+def load(snapshot: Snapshot, fetch: Fetch, builder: MatrixBuilder | None = None) -> Loaded:
     """Give the rows of the snapshot's matrix, which says which they are and what it raises; a fresh index.
+
+    `builder` makes the matrix; None: this machine does.
 
     Raises `InvalidError("snapshot_changed")` when the snapshot knows the digest of its rows, and it is another.
     """
     import pyarrow.parquet as pq  # noqa: PLC0415 - costs half a second; only who reads rows pays
 
     with tempfile.TemporaryDirectory(prefix="rows-") as folder:
-        matrix = LocalBuilder().build(snapshot, fetch, Path(folder, "matrix.parquet"))
+        matrix = (builder or LocalBuilder()).build(snapshot, fetch, Path(folder, "matrix.parquet"))
         require_same(snapshot, matrix.content)
         return Loaded(pq.read_table(matrix.path).to_pandas(), matrix.content)
 
 
-def load_rows(snapshot: Snapshot, fetch: Fetch) -> pd.DataFrame:
+def load_rows(snapshot: Snapshot, fetch: Fetch, builder: MatrixBuilder | None = None) -> pd.DataFrame:
     """Give the rows of `load` alone."""
-    return load(snapshot, fetch).rows
+    return load(snapshot, fetch, builder).rows
 
 
 def feature_columns(rows: pd.DataFrame) -> dict[str, list[object] | NDArray[np.float64]]:

@@ -81,6 +81,12 @@ class ServiceSettings(BaseModel):
         description="Store of archive, models and reports: an address that fsspec knows, such as s3://BUCKET/PLACE, "
         "without credentials; not set: the folder artifacts in EVERLOOP_VAR",
     )
+    matrix: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
+        description="Who makes training matrices, such as package.module:Class of a MatrixBuilder that works in a "
+        "cluster; not set: DuckDB on this machine",
+    )
     replica: str = Field(
         default="0", pattern=r"^[A-Za-z0-9-]{1,32}$", description="Ordinal of this replica of the service, such as 0"
     )
@@ -137,8 +143,9 @@ class ServiceSettings(BaseModel):
         return open_store(self.store, self.artifacts)
 
     def for_jobs(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The variables that a job needs of ours to find the store, and nothing else."""
-        return {"EVERLOOP_VAR": str(self.var.absolute()), **passed_on(self.store, environment)}
+        """The variables that a job needs of ours to find the store and the builder of matrices, and nothing else."""
+        named = {"EVERLOOP_MATRIX": self.matrix} if self.matrix else {}
+        return {"EVERLOOP_VAR": str(self.var.absolute()), **named, **passed_on(self.store, environment)}
 
 
 def variable(field: str) -> str:

@@ -27,6 +27,7 @@ from everloop_trainer.adapters import child_jobs, measures
 from everloop_trainer.adapters.job import split, train
 from everloop_trainer.adapters.reference import REFERENCE_ROWS
 from everloop_trainer.settings import TrainerSettings
+from tests.unit.matrix.archive import PandasBuilder
 
 SEED = 11
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
@@ -318,3 +319,19 @@ def test_the_reference_is_split_by_declared_columns_and_by_no_others() -> None:
     again = created(a_spec(store, features=features), store)
     assert again.profile == version.profile.model_copy(update={"segments": ()})
     assert again.artifact == version.artifact
+
+
+def test_another_builder_of_the_matrix_gives_the_same_version(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    spec = a_spec(store)
+    assert train(spec, store, PandasBuilder())["artifact"] == train(spec, store)["artifact"]
+
+
+def test_a_builder_that_is_not_there_fails_the_job_and_is_named(tmp_path: Path) -> None:
+    settings = TrainerSettings(var=tmp_path, matrix="nosuch.package:Builder")
+    spec, jobs = a_spec(FolderStore(settings.artifacts)), child_jobs(settings)
+    jobs.start("one", "TrainingStarted", spec.model_dump_json().encode(), spec.timeout_s)
+    while not (ended := jobs.finished()):
+        Signal().wait(0.02)
+    assert not ended[0].ok
+    assert "EVERLOOP_MATRIX names nosuch.package:Builder, which cannot be imported" in ended[0].error

@@ -26,6 +26,7 @@ from everloop.dataset import entities, feature_columns, load_rows
 from everloop.errors import InvalidError
 from everloop.events import ChampionRef, CheckSpec
 from everloop.jobs import run_child
+from everloop.matrix import MatrixBuilder, builder_of
 from everloop.models import Scorer, Task, load
 from everloop.models.probe import ProbeResult, probe_in_child
 from everloop_gatekeeper.adapters.measuring import Opinion, Truth, calibration_error, measure
@@ -72,8 +73,12 @@ class Holdout:
         return {name: values[max(0, self.rows - rows) :] for name, values in self.columns.items()}
 
 
-def run(spec: CheckSpec, store: ArtifactStore, probe: Probe = probe_in_child) -> Figures:
+def run(
+    spec: CheckSpec, store: ArtifactStore, probe: Probe = probe_in_child, builder: MatrixBuilder | None = None
+) -> Figures:
     """Measure. A candidate that may not be loaded is a figure; a champion or rows that cannot be read raise.
+
+    `builder` makes the matrix of the holdout; None: this machine does.
 
     Raises `InvalidError`: a file is missing, the champion's bytes are not those of its verdict, labels are unusable.
     """
@@ -84,7 +89,7 @@ def run(spec: CheckSpec, store: ArtifactStore, probe: Probe = probe_in_child) ->
         if error.reason != "digest_mismatch":
             raise
         return Figures(size=0, reason=error.reason, message=str(error))
-    held = _holdout(spec, store)
+    held = _holdout(spec, store, builder)
     watch.lap("rows")
     probed, champion = _probe_and_prepare(spec, data, held, store, probe)
     watch.lap("probe")
@@ -105,8 +110,8 @@ class UnscorableError(InvalidError):
         super().__init__("unscorable", f"{scores} scores of the holdout are no finite numbers")
 
 
-def _holdout(spec: CheckSpec, store: ArtifactStore) -> Holdout:
-    rows = load_rows(spec.holdout, lambda file: store.fetch(file.uri, file.sha256))
+def _holdout(spec: CheckSpec, store: ArtifactStore, builder: MatrixBuilder | None) -> Holdout:
+    rows = load_rows(spec.holdout, lambda file: store.fetch(file.uri, file.sha256), builder)
     columns = {name: list(values) for name, values in feature_columns(rows).items()}
     labels = rows["label"].to_numpy(dtype=np.float64)
     if not np.isfinite(labels).all():
@@ -191,9 +196,9 @@ def _milliseconds(scorer: Scorer, row: Columns) -> float:
 
 
 def work(data: bytes) -> dict[str, JsonValue]:
-    """Measure what a specification as JSON names, with the store that the environment names."""
+    """Measure what a specification as JSON names, with the store and the builder that the environment names."""
     settings = GatekeeperSettings.from_environment(os.environ)
-    figures = run(CheckSpec.model_validate_json(data), settings.open_store())
+    figures = run(CheckSpec.model_validate_json(data), settings.open_store(), builder=builder_of(settings.matrix))
     return figures.model_dump(mode="json")
 
 

@@ -22,6 +22,7 @@ from everloop.dataset import entities, feature_columns, load
 from everloop.errors import InvalidError
 from everloop.events import FileRef, Segmenting, Snapshot, TrainingSpec
 from everloop.jobs import run_child
+from everloop.matrix import MatrixBuilder, builder_of
 from everloop.matrix.ports import WEIGHT
 from everloop.models import Kind, ModelManifest, Scorer, Task, dump, frame
 from everloop.profile import Profile, QualityProfile, build_profile
@@ -86,9 +87,10 @@ class Rows:
     weights: NDArray[np.float64] | None = None
 
 
-def train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
+def train(spec: TrainingSpec, store: ArtifactStore, builder: MatrixBuilder | None = None) -> dict[str, JsonValue]:
     """Make the version: every field of `ModelVersionCreated` but the envelope.
 
+    `builder` makes the matrix of the rows; None: this machine does.
     One thread: how many there were stands in some models, and what they share out differs in its last bits.
     Raises `InvalidError`: what is wrong with rows or recipe, and what to do about it.
     """
@@ -96,12 +98,12 @@ def train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
 
     with threadpool_limits(1):
-        return _train(spec, store)
+        return _train(spec, store, builder)
 
 
-def _train(spec: TrainingSpec, store: ArtifactStore) -> dict[str, JsonValue]:
+def _train(spec: TrainingSpec, store: ArtifactStore, builder: MatrixBuilder | None) -> dict[str, JsonValue]:
     watch = Stopwatch()
-    rows, content = load(spec.snapshot, lambda file: store.fetch(file.uri, file.sha256))
+    rows, content = load(spec.snapshot, lambda file: store.fetch(file.uri, file.sha256), builder)
     watch.lap(f"load {len(rows)} rows")
     task = cast("Task", spec.task)
     learned, held, cut = split(
@@ -260,9 +262,9 @@ def _measure(scorer: Scorer, held: Rows) -> tuple[NDArray[np.float64], dict[str,
 
 
 def work(data: bytes) -> dict[str, JsonValue]:
-    """Train from a specification as JSON, with the store that the environment names."""
+    """Train from a specification as JSON, with the store and the builder that the environment names."""
     settings = TrainerSettings.from_environment(os.environ)
-    return train(TrainingSpec.model_validate_json(data), settings.open_store())
+    return train(TrainingSpec.model_validate_json(data), settings.open_store(), builder_of(settings.matrix))
 
 
 if __name__ == "__main__":
