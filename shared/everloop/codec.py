@@ -29,6 +29,10 @@ ARROW = b"application/vnd.apache.arrow.stream"
 SPEC = b"1.0"
 LONGEST_KEY = 64
 _OF_PRODUCERS = frozenset({PredictionsLogged, LabelsLogged, FeedbackLogged})
+MOST_DIGITS = 4
+"""Of an event's version: longer ones are none."""
+_VERSIONS = {name.rpartition(".v")[0]: int(name.rpartition(".v")[2]) for name in sorted(TYPES)}
+"""The newest version of each event, by its name without one."""
 SEQUENCE_DIGITS = 12
 """`sequence` is zero-padded so that its text sorts as its number (CloudEvents sequence extension)."""
 
@@ -64,7 +68,10 @@ def envelope(
 
 
 def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
-    """The event in a record. Raises `InvalidError` with reason `null_value`, `malformed`, `shape` or `unknown_type`."""
+    """The event in a record.
+
+    Raises `InvalidError` with reason `null_value`, `malformed`, `shape`, `unknown_type` or `newer_version`.
+    """
     if value is None:
         raise InvalidError("null_value", "the record has no value; only compacted topics may carry tombstones")
     last = dict(headers)
@@ -87,11 +94,21 @@ def binary_attributes(headers: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def type_of(attributes: Mapping[str, str]) -> type[Event]:
-    """The class of the event that these attributes name. Raises `InvalidError` (`unknown_type`)."""
-    kind = TYPES.get(attributes.get("type", ""))
-    if kind is None:
-        raise InvalidError("unknown_type", "ce_type is missing or names no event of this version; see docs/events.md")
-    return kind
+    """The class of the event that these attributes name. Raises `InvalidError` (`unknown_type`, `newer_version`)."""
+    name = attributes.get("type", "")
+    kind = TYPES.get(name)
+    if kind is not None:
+        return kind
+    known = _VERSIONS.get(name.rpartition(".v")[0], 0)
+    if known and _is_above(known, name.rpartition(".v")[2]):
+        raise InvalidError(
+            "newer_version", f"this release knows the event up to version {known}; upgrade, then replay the dead letter"
+        )
+    raise InvalidError("unknown_type", "ce_type is missing or names no event of this version; see docs/events.md")
+
+
+def _is_above(known: int, version: str) -> bool:
+    return version.isascii() and version.isdecimal() and len(version) <= MOST_DIGITS and int(version) > known
 
 
 def build(kind: type[E], attributes: Mapping[str, str], data: Mapping[str, object]) -> E:

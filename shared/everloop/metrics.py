@@ -59,8 +59,8 @@ LABELS: Final[Mapping[Label, frozenset[str]]] = {
     "topic": frozenset(TOPICS),
     "model": frozenset(),  # known from `loops`: see `Metrics.know`
     "reason": frozenset({
-        "null_value", "malformed", "shape", "unknown_type", "conflicting_duplicate", "handler_failed", "horizon",
-        "backlog", "broker", "unknown_model", "misplaced", "model_stopped", "too_large", "no_champion",
+        "null_value", "malformed", "shape", "unknown_type", "newer_version", "conflicting_duplicate", "handler_failed",
+        "horizon", "backlog", "broker", "unknown_model", "misplaced", "model_stopped", "too_large", "no_champion",
         "digest_mismatch", "starting", "other", "version_unknown", "missing_feature", "unknown_feature", "no_number",
         "unknown_feedback", "out_of_bounds",
     }),

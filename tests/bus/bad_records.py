@@ -105,10 +105,10 @@ def another_event(model: str) -> Sequence[Raw]:
     return [(b"k", b"{}", headers(model, type=VersionPromoted.TYPE.encode()))]
 
 
-def of_versions(model: str) -> Sequence[Raw]:
+def of_versions(*numbers: int) -> Callable[[str], Sequence[Raw]]:
     """The same event in versions that there are not."""
-    kinds = (b"io.everloop.predictions.logged.v%d" % number for number in (0, 2, 99))
-    return [(b"k", orjson.dumps(columns(model)), headers(model, type=kind)) for kind in kinds]
+    kinds = [b"io.everloop.predictions.logged.v%d" % number for number in numbers]
+    return lambda model: [(b"k", orjson.dumps(columns(model)), headers(model, type=kind)) for kind in kinds]
 
 
 def arrow(cut: int) -> Callable[[str], Sequence[Raw]]:
@@ -165,9 +165,8 @@ CATALOGUE: Final[Mapping[str, Odd]] = {
     "an unknown key": Odd(changed(who=1), "shape"),
     "a key in capitals": Odd(changed(Score=[1, 2]), "shape"),
     "3,000 features": Odd(changed(features={str(number): [1, 2] for number in range(3_000)}), "shape"),
-    "an older or newer version of the event": Odd(
-        of_versions, "unknown_type",
-    ),
+    "a version of the event that never was": Odd(of_versions(0), "unknown_type"),
+    "a newer version of the event": Odd(of_versions(2, 99), "newer_version"),
     "an event of a service": Odd(another_event, "shape"),
     "an id with another content": Odd(same_id, None, 2),
     "thousands of headers": Odd(with_headers(*FLOOD, name="flood"), None, 2),

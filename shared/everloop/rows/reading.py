@@ -32,8 +32,8 @@ UNPROVEN: Final = (ValueError, TypeError, LookupError, AttributeError, struct.er
 def read_rows(value: bytes | None, headers: Headers) -> Rows:
     """The rows of a prediction record.
 
-    Raises `InvalidError` as `codec.decode` does (`null_value`, `malformed`, `shape`, `unknown_type`); `shape` as well
-    for an event of another type. It never quotes a value.
+    Raises `InvalidError` as `codec.decode` does (`null_value`, `malformed`, `shape`, `unknown_type`,
+    `newer_version`); `shape` as well for an event of another type. It never quotes a value.
     """
     found = read_record(value, headers)
     if not isinstance(found, Rows):

@@ -142,7 +142,17 @@ def test_a_tombstone_is_no_event() -> None:
     assert refused(None, headers()).reason == "null_value"
 
 
-@pytest.mark.parametrize("name", ["io.everloop.labels.logged.v2", "labels", "", None])
+def test_an_event_of_a_newer_release_waits_among_the_dead_letters_for_the_upgrade() -> None:
+    refusal = refused(orjson.dumps(LABELS), headers(type="io.everloop.labels.logged.v2"))
+    assert refusal.reason == "newer_version"
+    assert "up to version 1; upgrade, then replay" in str(refusal)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["labels", "", None, "io.everloop.labels.logged.v0", "io.everloop.labels.logged.vx", "io.everloop.labels.logged",
+     "io.everloop.labels.logged.v99999", "io.everloop.nobody.v2", ".v2"],
+)  # fmt: skip
 def test_a_type_that_is_not_ours_is_unknown(name: str | None) -> None:
     assert refused(orjson.dumps(LABELS), headers(type=name)).reason == "unknown_type"
 
