@@ -306,7 +306,8 @@ class FeedbackRouted(Event):
 class OutcomesJoined(Event):
     """Predictions and their labels, joined: one row per label that met its prediction.
 
-    `segments` are the values of the predictions in the declared columns, where they carried some.
+    `before` is the label that the row takes the place of, null where it is the first; None: all are. `segments` are the
+    values of the predictions in the declared columns, where they carried some.
     """
 
     TYPE = "io.everloop.outcomes.joined.v1"
@@ -324,6 +325,7 @@ class OutcomesJoined(Event):
     shadow_score: tuple[float | None, ...] | None = None
     label: tuple[float, ...]
     labelled_at: tuple[Millis, ...]
+    before: tuple[float | None, ...] | None = None
     segments: Mapping[str, tuple[Raw, ...]] | None = None
 
 

@@ -19,6 +19,7 @@ from everloop.runtime.data import DataService
 from everloop.runtime.log import Record
 from everloop.runtime.memory import MemoryClient
 from everloop.simulation import Build, Simulation
+from everloop.sketch import Labelled
 from everloop_drift.adapters import MergeFold, WindowsFold
 from everloop_drift.adapters.state import newest
 from tests.simulation.faults import Chaos
@@ -128,11 +129,14 @@ def test_windows_are_those_of_a_batch_recomputation(rules: Mapping[str, JsonValu
     revise = {"2h": 2 * HOUR, "1h": HOUR}.get(str(rules.get("revise")), 0)
     inputs, outcomes = table(stream.inputs, GRACE, revise), table(stream.outcomes, HORIZON, revise)
     assert {"counted", "late"} <= set(inputs["fate"]), "a stream without late rows proves little"
-    compared = with_segments = 0
+    compared = with_segments = corrected = 0
     for window in found:
         rows = inputs if window.kind == "inputs" else outcomes
         kept = rows["fate"].isin(["counted", "revised"] if window.revision else ["counted"])
         part = rows[kept & (rows["model"] == window.model) & (rows["end"] > window.start) & (rows["end"] <= window.end)]
+        if window.kind == "outcomes":
+            corrected += int(part["entity"].duplicated().sum())
+            part = part.drop_duplicates("entity", keep="last")
         compared += compare(window, part)
         if window.kind == "outcomes":
             before = inputs[(inputs["fate"] == "counted") & (inputs["model"] == window.model)]
@@ -140,6 +144,7 @@ def test_windows_are_those_of_a_batch_recomputation(rules: Mapping[str, JsonValu
             with_segments += sum(compare_labels(arm, part, before, window.revision) for arm in window.arms)
     assert compared > 20
     assert with_segments > 5
+    assert corrected > 5
     assert_covered(found, inputs)
 
 
@@ -200,6 +205,8 @@ def compare_outcomes(arm: ArmWindow, rows: pd.DataFrame, score: str) -> None:
     losses = ((rows["label"].astype(float) - rows[score].astype(float)) ** 2).map(lambda loss: round(loss * 1e6))
     total = sum(int(str(sums[4])) for sums in arm.buckets.values() if isinstance(sums, list))
     assert total <= int(losses.sum())
+    seen = Labelled.from_plain(arm.quality or {})
+    assert (seen.scores.brier, int(seen.scores.positives.sum())) == (int(losses.sum()), int(rows["label"].sum()))
 
 
 def compare_labels(arm: ArmWindow, part: pd.DataFrame, before: pd.DataFrame, revision: int) -> int:

@@ -7,7 +7,7 @@ the heartbeats before it in its partition, counts by `pandas.cut`, sums by `grou
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -31,6 +31,7 @@ from everloop.events import (
     PredictionsLogged,
     ShadowScores,
     Snapshot,
+    named_id,
 )
 from everloop.loop import Loop
 from everloop.profile import Profile, build_profile
@@ -67,6 +68,15 @@ class Row(NamedTuple):
     label: float | None = None
 
 
+class Wrong(NamedTuple):
+    """Outcomes that are corrected in this hour, in their partition, and the values of w."""
+
+    hour: int
+    number: int
+    joined: OutcomesJoined
+    w: Sequence[Any]
+
+
 def profile() -> Profile:
     """The reference of every version."""
     rng = np.random.default_rng(7)
@@ -95,6 +105,8 @@ class Stream:
     def __post_init__(self) -> None:
         """Send hour after hour; labels come an hour later, heartbeats at their own pace in each partition."""
         self.random = np.random.default_rng(self.seed)
+        self.corrector = np.random.default_rng([self.seed, 1])
+        self.wrong: list[Wrong] = []
         self.number = 0
         self._introduce()
         self._beat(0)
@@ -135,7 +147,10 @@ class Stream:
         self._beat((hour + 1) * HOUR + GRACE)
         for number, event in said:
             if self.random.random() < 0.9:
-                self._label(number, event)
+                self._label(number, event, hour)
+        due = [one for one in self.wrong if one.hour == hour]
+        for one in due:
+            self._correct(one)
         self._beat((hour + 1) * HOUR + GRACE + 1)
 
     def _record(self, hour: int) -> PredictionsLogged:
@@ -189,7 +204,7 @@ class Stream:
                 plain,
             ))  # fmt: skip
 
-    def _label(self, number: int, event: PredictionsLogged) -> None:
+    def _label(self, number: int, event: PredictionsLogged, hour: int) -> None:
         if event.version not in VERSIONS:
             return
         rows = [row for row in range(len(event.times)) if (event.score or ())[row] is not None]
@@ -206,14 +221,41 @@ class Stream:
             label=labels, labelled_at=tuple(event.times[row] + 60_000 for row in rows),
             segments={"w": w} if carried else None,
         )  # fmt: skip
+        self._join(number, joined, w)
+        if rows and self.corrector.random() < 0.5:
+            self.wrong.append(Wrong(hour + int(self.corrector.integers(4)), number, joined, w))
+
+    def _join(self, number: int, joined: OutcomesJoined, w: Sequence[Any]) -> None:
         self._say(topics.OUTCOMES, joined, number)
-        watermark = self.clocks.get(number)
-        for place, row in enumerate(rows):
+        watermark, shadow = self.clocks.get(number), joined.shadow_score
+        for row, name in enumerate(joined.prediction_id):
             self.outcomes.append(Row(
-                event.model, str(event.version), str(event.arm), event.times[row], None, w[place],
-                (event.score or ())[row], event.prediction_id[row], event.shadow.score[row] if event.shadow else None,
-                watermark, plain=carried, label=labels[place],
+                joined.model, str(joined.version), str(joined.arm), joined.times[row], None, w[row],
+                joined.score[row], name, shadow[row] if shadow else None, watermark,
+                plain=joined.segments is not None, label=joined.label[row],
             ))  # fmt: skip
+
+    def _correct(self, wrong: Wrong) -> None:
+        """Some labels were the other one; the first of them was right after all."""
+        said = wrong.joined
+        rows = [row for row in range(len(said.label)) if self.corrector.random() < 0.6]
+        if not rows:
+            return
+        before = [*(said.label[row] for row in rows), 1 - said.label[rows[0]]]
+        picked = [*rows, rows[0]]
+        changed = {
+            name: tuple(values[row] for row in picked)
+            for name in ("prediction_id", "times", "bucket", "score", "shadow_score")
+            if (values := getattr(said, name)) is not None
+        }
+        w = tuple(wrong.w[row] for row in picked)
+        corrected = said.model_copy(update={
+            **changed, "id": named_id("corrected", str(said.id)), "before": tuple(before),
+            "label": tuple(1 - label for label in before),
+            "labelled_at": tuple(said.labelled_at[row] + 1 for row in picked),
+            "segments": {"w": w} if said.segments is not None else None,
+        })  # fmt: skip
+        self._join(wrong.number, corrected, w)
 
     def _poison(self, number: int) -> None:
         value = b'{"prediction_id": ["a", "b"], "times": [1]'

@@ -82,6 +82,22 @@ class ScoreCounts:
             self.brier_squares + other.brier_squares,
         )
 
+    def less(self, other: ScoreCounts) -> ScoreCounts:
+        """Take away all counts and sums: exact, since each is linear in whole numbers."""
+        return ScoreCounts(
+            self.positives - other.positives,
+            self.negatives - other.negatives,
+            self.calibration - other.calibration,
+            self.log_loss - other.log_loss,
+            self.log_loss_squares - other.log_loss_squares,
+            self.brier_squares - other.brier_squares,
+        )
+
+    @property
+    def sound(self) -> bool:
+        """Whether no count is below zero."""
+        return min(int(self.positives.min()), int(self.negatives.min())) >= 0
+
     def to_plain(self) -> dict[str, Any]:
         """Give the sums, and the non-empty bins as `{bin: [positives, negatives]}` and `{bin: [score, brier]}`."""
         return {
@@ -93,11 +109,15 @@ class ScoreCounts:
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> ScoreCounts:
-        """Read `to_plain`; raises `KeyError`, `TypeError`, `ValueError` or `AttributeError` for anything else."""
-        bins = _read(plain["bins"], GRID)
-        sums = [count(plain[name]) for name in ("log_loss_e6", "log_loss_squares_e6", "brier_squares_e6")]
-        return cls(bins[0], bins[1], _read(plain["calibration"], CALIBRATION_BINS), *sums)
+    def from_plain(cls, plain: Mapping[str, Any], *, signed: bool = False) -> ScoreCounts:
+        """Read `to_plain`, where `signed` also differences.
+
+        Raises `KeyError`, `TypeError`, `ValueError` or `AttributeError` for anything else.
+        """
+        bins = _read(plain["bins"], GRID, signed=signed)
+        names = ("log_loss_e6", "log_loss_squares_e6", "brier_squares_e6")
+        sums = [count(plain[name], signed=signed) for name in names]
+        return cls(bins[0], bins[1], _read(plain["calibration"], CALIBRATION_BINS, signed=signed), *sums)
 
 
 def brier(scores: Floats, labels: Floats) -> Integers:
@@ -120,10 +140,10 @@ def _filled(pairs: Integers) -> dict[str, list[int]]:
     return {str(one): pairs[:, one].tolist() for one in np.flatnonzero(pairs.any(axis=0))}
 
 
-def _read(plain: Mapping[str, Any], size: int) -> Integers:
+def _read(plain: Mapping[str, Any], size: int, *, signed: bool) -> Integers:
     pairs = np.zeros((2, size), dtype=np.int64)
     for text, pair in plain.items():
         pairs[:, place(text, size)] = integers(pair, len(pairs))
-    if (pairs < 0).any():
+    if not signed and (pairs < 0).any():
         raise ValueError("a count is negative")
     return pairs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -39,13 +39,15 @@ def _no_ages() -> Integers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """Counts of labelled rows. `ages` (`DELAY_BINS`,) counts rows by the age of their label.
+    """Counts of labelled rows. `ages` (`DELAY_BINS`,) counts rows by the age of their first label.
 
     `series` is the stream of errors, by the begin of each interval (ms): rows, wrong rows, and the sum of a loss within
     [0, 1], in millionths. Binary: a row is wrong on the other side of 0.5 (0.5 itself is a yes), its loss is the
     squared error. Regression: the loss is a / (1 + a), a the absolute residual over `scale`; no row is wrong.
     Multiclass: the label alone cannot say whether the predicted class was right, so there is no series, and ages are
     all that counts.
+
+    A row that was corrected counts once, with its last label: what it takes the place of is taken away again.
 
     `scale` is the reference deviation of a regression's score, the unit of its residuals, and 1 for other tasks. Rows
     in `rejected` are in nothing else: a label or score that is not finite, under binary a score outside [0, 1] or a
@@ -66,10 +68,34 @@ class Labelled:
         return cls(task, _scale(task, scale))
 
     @classmethod
-    def observe(
+    def observe(  # noqa: PLR0913, PLR0917 -- columns of the same rows
+        cls,
+        task: Task,
+        scale: float | None,
+        scores: Floats,
+        labels: Floats,
+        ages_ms: Integers,
+        points: Integers,
+        before: Floats | None = None,
+    ) -> Labelled:
+        """Count rows given as arrays of equal length (n,); `points` is the begin of each row's interval in ms.
+
+        `before` (n,) are the labels that these take the place of, NaN where there was none; None: there was none.
+        """
+        if before is None or np.isnan(before).all():
+            return cls._first(task, scale, scores, labels, ages_ms, points)
+        again = ~np.isnan(before)
+        known = again & usable(task, np.asarray(scores, dtype=np.float64), before)
+        made = cls._first(task, scale, scores, labels, ages_ms, points)
+        old = cls._first(task, scale, scores[again], before[again], ages_ms[again], points[again])
+        aged = usable(task, scores, labels) & ~known
+        return replace(made.less(old), ages=count_delays(np.asarray(ages_ms, dtype=np.int64)[aged]))
+
+    @classmethod
+    def _first(
         cls, task: Task, scale: float | None, scores: Floats, labels: Floats, ages_ms: Integers, points: Integers
     ) -> Labelled:
-        """Count rows given as arrays of equal length (n,); `points` is the begin of each row's interval in ms."""
+        """Count rows that have had no label."""
         unit = _scale(task, scale)
         score, label = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.float64)
         kept = usable(task, score, label)
@@ -88,7 +114,18 @@ class Labelled:
     @property
     def rows(self) -> int:
         """Labelled rows, without the rejected ones."""
+        match self.task:
+            case "binary":
+                return self.scores.rows
+            case "regression":
+                return self.residuals.rows
         return int(self.ages.sum())
+
+    @property
+    def sound(self) -> bool:
+        """Whether no count is below zero: it may be where the label that was corrected has been counted elsewhere."""
+        rows = min((rows for rows, _, _ in self.series.values()), default=0)
+        return self.scores.sound and self.residuals.sound and min(rows, self.rejected) >= 0
 
     def merge(self, other: Labelled) -> Labelled:
         """Add all counts and sums. Raises `InvalidError` (`shape`) where task or scale differ."""
@@ -105,14 +142,27 @@ class Labelled:
             self.rejected + other.rejected,
         )
 
+    def less(self, other: Labelled) -> Labelled:
+        """Take away all counts and sums of rows with the same task and scale."""
+        return Labelled(
+            self.task,
+            self.scale,
+            self.scores.less(other.scores),
+            self.residuals.less(other.residuals),
+            self.ages - other.ages,
+            _merged(self.series, {start: (-a, -b, -c) for start, (a, b, c) in other.series.items()}),
+            self.rejected - other.rejected,
+        )
+
     def age_ms(self, share: float) -> int | None:
-        """Age of the label that this share of rows does not exceed: the end of its bin, at most an eighth older.
+        """Age of the first label that this share of rows does not exceed: the end of its bin, at most an eighth older.
 
         None without rows.
         """
-        if not self.rows:
+        aged = int(self.ages.sum())
+        if not aged:
             return None
-        passed = np.cumsum(self.ages) >= max(1, math.ceil(share * self.rows))
+        passed = np.cumsum(self.ages) >= max(1, math.ceil(share * aged))
         return int(UPPERS[np.argmax(passed)])
 
     def __eq__(self, other: object) -> bool:
@@ -136,10 +186,10 @@ class Labelled:
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Labelled:
-        """Read `to_plain`; raises `InvalidError` (`malformed`) for anything else."""
+    def from_plain(cls, plain: Mapping[str, Any], *, signed: bool = False) -> Labelled:
+        """Read `to_plain`, where `signed` also what is not `sound`; raises `InvalidError` (`malformed`) otherwise."""
         try:
-            return _read(plain)
+            return _read(plain, signed=signed)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidError("malformed", _MALFORMED) from error
 
@@ -188,7 +238,8 @@ def _merged(
 ) -> dict[int, tuple[int, int, int]]:
     nothing = (0, 0, 0)
     both = {start: (one.get(start, nothing), two.get(start, nothing)) for start in {**one, **two}}
-    return {start: (a[0] + b[0], a[1] + b[1], a[2] + b[2]) for start, (a, b) in both.items()}
+    sums = {start: (a[0] + b[0], a[1] + b[1], a[2] + b[2]) for start, (a, b) in both.items()}
+    return {start: found for start, found in sums.items() if any(found)}
 
 
 def _read_ages(plain: Mapping[str, Any]) -> Integers:
@@ -199,19 +250,18 @@ def _read_ages(plain: Mapping[str, Any]) -> Integers:
     return ages + delays_from_plain(plain.get("delays", {}))
 
 
-def _read(plain: Mapping[str, Any]) -> Labelled:
+def _read(plain: Mapping[str, Any], *, signed: bool) -> Labelled:
     task, scale = plain["task"], plain["scale"]
     if task not in TASKS or type(scale) is not float or scale != _scale(task, scale):
         raise ValueError("no task, or a scale that is none")
     ages, series = _read_ages(plain), {}
     for text, sums in plain["series"].items():
-        rows, wrong, loss = (count(number) for number in integers(sums, 3).tolist())
+        rows, wrong, loss = (count(number, signed=signed) for number in integers(sums, 3).tolist())
         series[int(text)] = (rows, wrong, loss)
-    scores = ScoreCounts.from_plain(plain["measured"]) if task == "binary" else ScoreCounts()
-    residuals = Residuals.from_plain(plain["measured"]) if task == "regression" else Residuals()
-    read = Labelled(task, scale, scores, residuals, ages, series, count(plain["rejected"]))
-    counted = {"binary": scores.rows, "regression": residuals.rows}.get(task, read.rows)
+    scores = ScoreCounts.from_plain(plain["measured"], signed=signed) if task == "binary" else ScoreCounts()
+    residuals = Residuals.from_plain(plain["measured"], signed=signed) if task == "regression" else Residuals()
+    read = Labelled(task, scale, scores, residuals, ages, series, count(plain["rejected"], signed=signed))
     listed = sum(rows for rows, _, _ in series.values()) if task != "multiclass" else read.rows
-    if not counted == listed == read.rows:
+    if listed != read.rows or int(ages.sum()) < read.rows:  # a row whose label was withdrawn keeps its age
         raise ValueError("the parts are of different rows")
     return read

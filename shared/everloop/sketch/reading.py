@@ -20,15 +20,18 @@ def place(text: str, size: int) -> int:
     return number
 
 
-def count(value: object) -> int:
-    """Read a whole number from 0; raises `ValueError` for anything else."""
-    if type(value) is not int or value < 0:
+def count(value: object, *, signed: bool = False) -> int:
+    """Read a whole number, from 0 unless `signed`; raises `ValueError` for anything else."""
+    if type(value) is not int or (value < 0 and not signed):
         raise ValueError("not a count")
     return value
 
 
-def written(value: object) -> int:
-    """Read a whole number from 0 that is written as text, since it may be beyond 64 bits; else raises `ValueError`."""
-    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
+def written(value: object, *, signed: bool = False) -> int:
+    """Read a number as `count` does from text, since it may be beyond 64 bits; raises `ValueError` otherwise."""
+    if not isinstance(value, str):
+        raise ValueError("not a number in digits")  # noqa: TRY004 -- one answer to all that is wrong
+    digits = value.removeprefix("-") if signed else value
+    if not (digits.isascii() and digits.isdigit()):
         raise ValueError("not a number in digits")
     return int(value)

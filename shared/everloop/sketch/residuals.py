@@ -52,16 +52,33 @@ class Residuals:
             self.clipped + other.clipped,
         )
 
+    def less(self, other: Residuals) -> Residuals:
+        """Take away all sums."""
+        return Residuals(
+            self.rows - other.rows,
+            self.absolute - other.absolute,
+            self.squares - other.squares,
+            self.fourths - other.fourths,
+            self.clipped - other.clipped,
+        )
+
+    @property
+    def sound(self) -> bool:
+        """Whether no sum is below zero."""
+        return min(self.rows, self.absolute, self.squares, self.fourths, self.clipped) >= 0
+
     def to_plain(self) -> dict[str, Any]:
         """Give the sums; those that may leave 64 bits as text."""
         sums = {"absolute": str(self.absolute), "squares": str(self.squares), "fourths": str(self.fourths)}
         return {"rows": self.rows, **sums, "clipped": self.clipped}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Residuals:
-        """Read `to_plain`; raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-        absolute, squares, fourths = (written(plain[name]) for name in ("absolute", "squares", "fourths"))
-        return cls(count(plain["rows"]), absolute, squares, fourths, count(plain["clipped"]))
+    def from_plain(cls, plain: Mapping[str, Any], *, signed: bool = False) -> Residuals:
+        """Read `to_plain`, where `signed` also differences; raises `KeyError`, `TypeError` or `ValueError`."""
+        rows, clipped = (count(plain[name], signed=signed) for name in ("rows", "clipped"))
+        names = ("absolute", "squares", "fourths")
+        absolute, squares, fourths = (written(plain[name], signed=signed) for name in names)
+        return cls(rows, absolute, squares, fourths, clipped)
 
 
 def in_units(scores: Floats, labels: Floats, scale: float) -> Integers:

@@ -63,8 +63,21 @@ class SegmentLabels:
         self._waiting: list[Integers] = []
         self._held = 0
 
-    def add(self, columns: Mapping[str, Sequence[object]], scores: Floats, labels: Floats) -> None:
-        """Count rows by the declared columns that are given; all of one length, rejected as `Labelled` does."""
+    def add(
+        self, columns: Mapping[str, Sequence[object]], scores: Floats, labels: Floats, before: Floats | None = None
+    ) -> None:
+        """Count rows by the declared columns that are given; all of one length, rejected as `Labelled` does.
+
+        `before`: the labels that these take the place of, NaN where there was none.
+        """
+        self._add(columns, scores, labels)
+        if before is not None and (again := np.flatnonzero(~np.isnan(before))).size:
+            old = SegmentLabels(self.layout, self.task)
+            some = {name: [values[row] for row in again.tolist()] for name, values in columns.items()}
+            old._add(some, scores[again], before[again])
+            self._lose(old)
+
+    def _add(self, columns: Mapping[str, Sequence[object]], scores: Floats, labels: Floats) -> None:
         kept = usable(self.task, scores, labels)
         for split in self.layout.splits:
             if split.name in columns:
@@ -96,6 +109,22 @@ class SegmentLabels:
         for segment, sums in other.residuals.items():
             self.residuals[segment] = self.residuals.get(segment, Residuals()).merge(sums)
 
+    def _lose(self, other: SegmentLabels) -> None:
+        """Take away what another one of the same layout has counted."""
+        self._settle()
+        other._settle()
+        self.rows -= other.rows
+        self._count(np.concatenate([self.places, other.places]), np.concatenate([self.counts, -other.counts]))
+        for segment, sums in other.residuals.items():
+            self.residuals[segment] = self.residuals.get(segment, Residuals()).less(sums)
+
+    @property
+    def sound(self) -> bool:
+        """Whether no count is below zero, as `Labelled.sound`."""
+        self._settle()
+        whole = all(one.sound for one in self.residuals.values())
+        return whole and min(int(self.rows.min(initial=0)), int(self.counts.min(initial=0))) >= 0
+
     def to_plain(self) -> dict[str, Any]:
         """Give integer arrays (`orjson.OPT_SERIALIZE_NUMPY`) and sums; equal counts have equal bytes."""
         self._settle()
@@ -106,13 +135,13 @@ class SegmentLabels:
 
     @classmethod
     def from_plain(cls, layout: Layout, plain: Mapping[str, Any]) -> SegmentLabels:
-        """Read `to_plain`; raises `InvalidError` (`malformed`) for anything else, and for other segments."""
+        """Read `to_plain`, also what is not `sound`; raises `InvalidError` (`malformed`) for anything else."""
         try:
             made = cls(layout, _task(plain["task"]))
             made.rows += integers(plain["rows"], made.rows.size)
             made._take(_whole(plain["places"]), _whole(plain["counts"]))
             for text, sums in plain["residuals"].items():
-                made.residuals[place(text, made.rows.size)] = Residuals.from_plain(sums)
+                made.residuals[place(text, made.rows.size)] = Residuals.from_plain(sums, signed=True)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidError("malformed", _MALFORMED) from error
         return made
@@ -121,7 +150,7 @@ class SegmentLabels:
         end = self.rows.size * 2 * self.bins
         if places.size != counts.size or (places.size and not 0 <= int(places[0]) <= int(places[-1]) < end):
             raise ValueError("places")
-        if (np.diff(places) <= 0).any() or (counts < 0).any():
+        if (np.diff(places) <= 0).any():
             raise ValueError("counts")
         self.places, self.counts = places, counts
 
@@ -147,9 +176,10 @@ class SegmentLabels:
             self._count(np.concatenate([self.places, waiting]), np.concatenate([self.counts, ones]))
 
     def _count(self, places: Integers, counts: Integers) -> None:
-        self.places, inverse = np.unique(places, return_inverse=True)
-        self.counts = np.zeros(self.places.size, dtype=np.int64)
-        np.add.at(self.counts, inverse.ravel(), counts)
+        distinct, inverse = np.unique(places, return_inverse=True)
+        sums = np.zeros(distinct.size, dtype=np.int64)
+        np.add.at(sums, inverse.ravel(), counts)
+        self.places, self.counts = distinct[sums != 0], sums[sums != 0]
 
 
 def _task(name: Any) -> Task:  # noqa: ANN401 -- what stands in JSON

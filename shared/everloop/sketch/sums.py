@@ -64,6 +64,11 @@ class Sums:
         for name, sums in other.measures.items():
             self._of(name).__iadd__(sums)
 
+    def lose(self, other: Sums) -> None:
+        """Take away bucket by bucket."""
+        for name, sums in other.measures.items():
+            self._of(name).__isub__(sums)
+
     def arm_sums(self) -> ArmSums:
         """As the value that a window carries."""
         made = ArmSums.empty()

@@ -122,6 +122,44 @@ def test_sums_beyond_64_bits_travel_as_text() -> None:
     assert LARGEST == 1024 * UNITS
 
 
+CORRECTED = st.lists(
+    st.tuples(NUMBERS, st.lists(NUMBERS.filter(math.isfinite), min_size=1, max_size=4),
+              st.integers(-5, 2**40), st.integers(0, 3)),
+    max_size=8,
+)  # fmt: skip
+"""Rows with all the labels that they had, the last of which counts; JSON has finite ones alone."""
+
+
+@pytest.mark.parametrize("task", TASKS)
+@given(rows=CORRECTED)
+def test_a_corrected_row_counts_once_with_its_last_label(
+    task: Task, rows: list[tuple[float, list[float], int, int]]
+) -> None:
+    found = Labelled.empty(task, SCALE)
+    for turn in range(4):
+        some = [row for row in rows if len(row[1]) > turn]
+        columns = [np.array([row[place] for row in some]) for place in (0, 2, 3)]
+        labels, before = (
+            np.array([row[1][number] if number >= 0 else math.nan for row in some]) for number in (turn, turn - 1)
+        )
+        score, ages, points = columns[0], columns[1].astype(np.int64), columns[2].astype(np.int64) * 1000
+        found = found.merge(Labelled.observe(task, SCALE, score, labels, ages, points, before))
+        assert Labelled.from_plain(found.to_plain(), signed=True) == found
+    last = seen(task, [(score, labels[-1], age, point) for score, labels, age, point in rows])
+    assert {**found.to_plain(), "delays": 0} == {**last.to_plain(), "delays": 0}
+    assert found.sound
+    assert int(found.ages.sum()) >= found.rows == last.rows
+
+
+def test_a_correction_alone_may_be_less_than_nothing_and_is_no_window_by_itself() -> None:
+    ages, points = np.array([5]), np.array([0])
+    found = Labelled.observe("binary", None, np.array([0.9]), np.array([0.0]), ages, points, np.array([1.0]))
+    assert (found.rows, found.sound, int(found.ages.sum())) == (0, False, 0)
+    assert Labelled.from_plain(found.to_plain(), signed=True) == found
+    with pytest.raises(InvalidError):
+        Labelled.from_plain(found.to_plain())
+
+
 def changed(path: tuple[str, ...], value: object, task: Task = "binary") -> dict[str, Any]:
     plain = seen(task, [(0.5, 1.0, 3, 1), (0.2, 0.0, 9, 2)]).to_plain()
     inner = plain
@@ -136,7 +174,7 @@ def changed(path: tuple[str, ...], value: object, task: Task = "binary") -> dict
     [
         {}, {"task": "binary"}, changed(("task",), "other"), changed(("scale",), 2.0), changed(("scale",), 1),
         changed(("rejected",), -1), changed(("rejected",), 0.5), changed(("rejected",), value=True),
-        changed(("ages",), {"48": 2}), changed(("ages",), {"1": 3}), changed(("ages",), {"1": "2"}),
+        changed(("ages",), {"48": 2}), changed(("delays",), {"1": 1}), changed(("ages",), {"1": "2"}),
         changed(("series",), {}), changed(("series",), {"x": [2, 0, 0]}), changed(("series",), {"1": [2, 0]}),
         changed(("series",), {"1": [2, -1, 0]}), changed(("series",), {"1": [2, 0, 0.5]}),
         changed(("measured",), {}), changed(("measured", "bins"), {"1000": [1, 1]}),

@@ -51,6 +51,25 @@ def plain(found: SegmentLabels) -> bytes:
     return orjson.dumps(found.to_plain(), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+@given(
+    st.lists(st.tuples(ROW, st.sampled_from([0.0, 1.0, 2.0])), max_size=30), st.sampled_from(["binary", "regression"])
+)
+def test_a_corrected_row_counts_once_with_its_last_label(pairs: list[Any], task: Task) -> None:
+    rows, last = [row for row, _ in pairs], [(*row[:3], label) for row, label in pairs]
+    corrected = seen(rows, task)
+    if rows:
+        shop, size, scores, _ = zip(*rows, strict=True)
+        before, after = (np.array([row[3] for row in some]) for some in (rows, last))
+        corrected.add({"shop": shop, "size": size}, np.array(scores), after, before)
+    assert plain(SegmentLabels.from_plain(LAYOUT, orjson.loads(plain(corrected)))) == plain(corrected)
+    assert corrected.sound
+    found, wanted = corrected.to_plain(), seen(last, task).to_plain()
+    assert found["rows"].tolist() == wanted["rows"].tolist()
+    assert (found["places"].tolist(), found["counts"].tolist()) == (
+        wanted["places"].tolist(), wanted["counts"].tolist(),
+    )  # fmt: skip
+
+
 @given(st.lists(ROW, max_size=40), st.integers(0, 40), st.sampled_from(["binary", "regression", "multiclass"]))
 def test_parts_add_up_and_are_read_as_they_were_written(rows: list[Any], cut: int, task: Task) -> None:
     whole, first, second = seen(rows, task), seen(rows[:cut], task), seen(rows[cut:], task)
@@ -121,7 +140,7 @@ def test_without_rows_of_both_classes_and_for_many_classes_there_is_no_quality()
     "change",
     [
         {"rows": [1]}, {"task": "other"}, {"places": [5, 5], "counts": [1, 1]}, {"places": [-1], "counts": [1]},
-        {"places": [10**9], "counts": [1]}, {"places": [1], "counts": [-1]}, {"places": [1], "counts": []},
+        {"places": [10**9], "counts": [1]}, {"places": [1], "counts": []},
         {"residuals": {"999": {}}}, {"residuals": None}, {"task": None}, {"rows": "x"},
     ],
 )  # fmt: skip

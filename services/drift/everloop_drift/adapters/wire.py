@@ -110,7 +110,7 @@ def read_cell(value: bytes, layout: Layout) -> Cell:
     return Cell(
         Sums.from_plain(sketch["sums"]),
         None if inputs is None else Inputs.from_plain(layout, inputs),
-        None if labelled is None else Labelled.from_plain(labelled),
+        None if labelled is None else Labelled.from_plain(labelled, signed=True),
         None if segments is None else SegmentLabels.from_plain(layout, segments),
         None if late is None else delays_from_plain(late),
         said["offset"],

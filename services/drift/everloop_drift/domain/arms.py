@@ -72,6 +72,8 @@ def _of_outcomes(arm: str, version: str, cells: Cells, closing: Closing, referen
     labelled = Labelled.empty(task, reference.layout.scale)
     for cell in _all(cells):
         labelled = labelled.merge(cell.labelled) if cell.labelled is not None else labelled
+    if not labelled.sound:  # a label was corrected that no window has counted: nothing can be said of the others
+        labelled = Labelled.empty(task, reference.layout.scale)
     predicted = closing.predicted or {}
     return ArmWindow(
         arm=arm,
@@ -94,6 +96,8 @@ def _segments(
     for cell in _all(cells):
         if cell.segments is not None:
             seen.merge(cell.segments)
+    if not seen.sound:
+        seen = SegmentLabels(reference.layout, labelled.task)
     return segment_outcomes(reference.profile, seen, labelled.rows, closing.segments.get(version))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from everloop.sketch import Labelled, SegmentLabels
+from everloop.sketch import Labelled, SegmentLabels, Sums
 from everloop.sketch.delays import count_delays
 
 if TYPE_CHECKING:
@@ -29,16 +30,25 @@ def add_labels(
     rules: WindowRules,
     scale: float,
 ) -> None:
-    """Add the rows numbered in `index` (None: all) with these scores; `scale` is the unit of a regression's errors."""
+    """Add the rows numbered in `index` (None: all) with these scores; `scale` is the unit of a regression's errors.
+
+    Of a row whose label is a correction, the label before is taken away again.
+    """
     rows = np.arange(len(event.prediction_id)) if index is None else np.asarray(index, dtype=np.intp)
     said, true = np.array(scores, dtype=np.float64)[rows], np.array(event.label, dtype=np.float64)[rows]
     times = np.array(event.times, dtype=np.int64)[rows]
     ages = np.array(event.labelled_at, dtype=np.int64)[rows] - times
     step = max(1, rules.every // POINTS)
-    cell.sums.add(np.array(event.bucket, dtype=np.intp)[rows], loss=(true - said) ** 2)
+    buckets, before = np.array(event.bucket, dtype=np.intp)[rows], _before(event, rows)
+    cell.sums.add(buckets, loss=(true - said) ** 2)
+    if (again := ~np.isnan(before)).any():
+        old = Sums()
+        old.add(buckets[again], loss=(before[again] - said[again]) ** 2)
+        cell.sums.lose(old)
     if cell.labelled is None:
         cell.labelled = Labelled.empty(rules.task, scale)
-    cell.labelled = cell.labelled.merge(Labelled.observe(rules.task, scale, said, true, ages, times - times % step))
+    made = Labelled.observe(rules.task, scale, said, true, ages, times - times % step, before)
+    cell.labelled = cell.labelled.merge(made)
 
 
 def add_segments(
@@ -52,13 +62,22 @@ def add_segments(
     if cell.segments is None:
         cell.segments = SegmentLabels(layout, task)
     cell.segments.add(
-        {name: [values[row] for row in rows] for name, values in event.segments.items()}, scores, labels
+        {name: [values[row] for row in rows] for name, values in event.segments.items()}, scores, labels,
+        _before(event, np.asarray(rows, dtype=np.intp)),
     )  # fmt: skip
 
 
 def add_late(cell: Cell, event: OutcomesJoined, index: Sequence[int], watermark: int) -> None:
-    """Count labels that came behind the closing of their slice; they were not known before the watermark (ms)."""
+    """Count first labels that came behind the closing of their slice; not known before the watermark (ms)."""
     rows = np.asarray(index, dtype=np.intp)
+    rows = rows[np.isnan(_before(event, rows))]
     known = np.maximum(np.array(event.labelled_at, dtype=np.int64)[rows], watermark)
     delays = count_delays(known - np.array(event.times, dtype=np.int64)[rows])
     cell.late = delays if cell.late is None else cell.late + delays
+
+
+def _before(event: OutcomesJoined, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The labels that those of these rows take the place of, shape (n,); NaN where there was none."""
+    if event.before is None:
+        return np.full(len(rows), np.nan)
+    return np.array(event.before, dtype=np.float64)[rows]
