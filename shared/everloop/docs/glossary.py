@@ -108,6 +108,7 @@ GLOSSARY: Final[Mapping[str, str]] = {
     "uri": "where the bytes are",
     "sha256": "digest that the bytes must have",
     "rows": "number of rows",
+    "OutcomesJoined.before": "the label that the row takes the place of, null where it is the first; none: all are",
     "TrainingRequested.rows": "labelled rows of the archive that the run waits for; none: any",
     "TurnOpened.rows": "labelled rows that a person asked to wait for",
     "TurnDeferred.rows": "labelled rows that a person asked to wait for",

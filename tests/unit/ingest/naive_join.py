@@ -10,8 +10,8 @@ from everloop_ingest.domain.batches import Label, latest
 from everloop_ingest.domain.joining import HORIZON_MS, MINUTE_MS
 from everloop_ingest.domain.shelves import LUMP
 
-Row = tuple[str, str | None, float | None, float, int]
-"""Id, version and score of the prediction, label, and when it was known."""
+Row = tuple[str, str | None, float | None, float, int, float | None]
+"""Id, version and score of the prediction, label, when it was known, and the label before it."""
 Key = tuple[str, str]
 
 
@@ -49,7 +49,7 @@ class NaiveJoin:
                 version, score, known, since = self.open[key]
                 holds, news = latest(known, said)
                 self.open[key] = (version, score, holds, since)
-                found += [(key[1], version, score, *holds)] if news else []
+                found += [(key[1], version, score, *holds, known and known.value)] if news else []
         return found
 
     def _known(self, key: Key) -> Label | None:
@@ -71,7 +71,7 @@ class NaiveJoin:
         self.whose[key] = ((event.entity_id or {row: None})[row], event.times[row])
         label = self._known(key)
         self.open[key] = (event.version, event.score[row] if event.score else None, label, self.minute)
-        return (key[1], *self.open[key][:2], *label) if label else None
+        return (key[1], *self.open[key][:2], *label, None) if label else None
 
     def _label(self, key: Key, said: Label) -> Row | None:
         version, score, known, since = self.open.get(key, (None, None, None, self.minute))
@@ -83,7 +83,7 @@ class NaiveJoin:
             self.parked[key] = (holds, since)
             return None
         self.open[key] = (version, score, holds, since)
-        return (key[1], version, score, *holds) if news else None
+        return (key[1], version, score, *holds, known and known.value) if news else None
 
     def _forget_old(self) -> None:
         oldest = self.minute - HORIZON_MS // MINUTE_MS

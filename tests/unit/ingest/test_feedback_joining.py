@@ -48,11 +48,11 @@ def _folded(join: Join, story: Story) -> list[tuple[list[Row], list[Brought], in
     for folded in join.take(parts):
         rows: list[list[Row]] = [[] for _ in folded.parts]
         brought: list[list[Brought]] = [[] for _ in folded.parts]
-        for part, name, said, label, at in zip(
-            folded.part, folded.ids, folded.said, folded.label, folded.labelled_at, strict=True
+        for part, name, said, label, at, was in zip(
+            folded.part, folded.ids, folded.said, folded.label, folded.labelled_at, folded.before, strict=True
         ):
-            score = None if np.isnan(said["score"]) else float(said["score"])
-            rows[part].append((name, join.groups[said["group"]].version, score, float(label), int(at)))
+            score, before = (None if np.isnan(number) else float(number) for number in (said["score"], was))
+            rows[part].append((name, join.groups[said["group"]].version, score, float(label), int(at), before))
         for met in folded.feedback:
             for part, name, said, value, at, before in zip(*met[1:], strict=True):
                 first = None if np.isnan(before) else float(before)
@@ -99,7 +99,7 @@ def test_names_models_and_labels_do_not_meet() -> None:
     assert _take(join, _brings(1.0, "a", name="revenue")) == [("revenue", "a", "v1", 1.0, NOON_MS, None)]
     assert _take(join, _brings(1.0, "a", model="other")) == []
     ((labels, brought, _),) = _folded(join, [(_keys("a", label=0.0), 0)])
-    assert (labels, brought) == ([("a", "v1", 0.5, 0.0, NOON_MS)], [])
+    assert (labels, brought) == ([("a", "v1", 0.5, 0.0, NOON_MS, None)], [])
 
 
 def test_feedback_for_nobody_is_forgotten_with_a_count() -> None:

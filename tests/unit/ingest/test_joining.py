@@ -34,7 +34,7 @@ def _take(join: Join, *events: KeysRouted, appended: int = 0) -> list[Row]:
 
 
 def _rows(join: Join, keys: KeysRouted) -> Rows:
-    return [(row[0], *row[3:]) for row in _take(join, keys)]
+    return [(row[0], *row[3:5]) for row in _take(join, keys)]
 
 
 def _folded(join: Join, story: Story) -> list[tuple[list[Row], int]]:
@@ -43,12 +43,14 @@ def _folded(join: Join, story: Story) -> list[tuple[list[Row], int]]:
     found: list[tuple[list[Row], int]] = []
     for folded in join.take(parts):
         rows: list[list[Row]] = [[] for _ in folded.parts]
-        for part, name, said, label, at in zip(
-            folded.part, folded.ids, folded.said, folded.label, folded.labelled_at, strict=True
+        for part, name, said, label, at, before in zip(
+            folded.part, folded.ids, folded.said, folded.label, folded.labelled_at, folded.before, strict=True
         ):
             score = None if np.isnan(said["score"]) else float(said["score"])
             version = join.groups[said["group"]].version
-            rows[part].append((name, version, score, float(label), int(at)))
+            rows[part].append(
+                (name, version, score, float(label), int(at), None if np.isnan(before) else float(before))
+            )
         found += zip(rows, folded.again.tolist(), strict=True)
     return found
 
@@ -78,6 +80,15 @@ def test_a_correction_is_a_new_row_and_the_last_word_wins() -> None:
     assert _rows(join, _keys("a", label=0.0, at=NOON_MS + 2)) == [("a", 0.0, NOON_MS + 2)]
     ((rows, again),) = _folded(join, [(_keys("a", label=1.0, at=NOON_MS + 1), 0)])
     assert (rows, again) == ([], 1)
+
+
+def test_a_correction_says_which_label_it_takes_the_place_of() -> None:
+    join = Join()
+    _take(join, _keys("a", label=0.0, at=NOON_MS - 1))
+    said = [(_keys("a"), 0), *((_keys("a", label=value, at=NOON_MS + value), 0) for value in (1, 0, 3))]
+    assert [row[3:] for rows, _ in _folded(join, said) for row in rows] == [
+        (0.0, NOON_MS - 1, None), (1.0, NOON_MS + 1, 0.0), (3.0, NOON_MS + 3, 1.0),
+    ]  # fmt: skip
 
 
 def test_of_parked_labels_the_last_word_wins() -> None:
@@ -183,12 +194,12 @@ def test_a_label_by_entity_is_that_of_its_predictions_in_the_time_range_known_or
     join = Join()
     _take(join, _of("x", "a", "b", "c"))
     assert _take(join, _range("x", 1.0, start=1, end=3)) == [
-        ("b", "v1", 0.5, 1.0, NOON_MS),
-        ("c", "v1", 0.5, 1.0, NOON_MS),
+        ("b", "v1", 0.5, 1.0, NOON_MS, None),
+        ("c", "v1", 0.5, 1.0, NOON_MS, None),
     ]
     assert _take(join, _range("y", 1.0)) == []
-    assert _take(join, _of("x", "d", "e")) == [("e", "v1", 0.5, 1.0, NOON_MS)]
-    assert _take(join, _of("y", "f")) == [("f", "v1", 0.5, 1.0, NOON_MS)]
+    assert _take(join, _of("x", "d", "e")) == [("e", "v1", 0.5, 1.0, NOON_MS, None)]
+    assert _take(join, _of("y", "f")) == [("f", "v1", 0.5, 1.0, NOON_MS, None)]
     assert _rows(join, _keys("b", label=0.0, at=NOON_MS + 1)) == [("b", 0.0, NOON_MS + 1)]
     assert _take(join, _range("x", 1.0, start=1, end=2)) == []
 
@@ -199,7 +210,7 @@ def test_labels_by_entity_are_bounded_and_forgotten_with_the_horizon(monkeypatch
     join = Join()
     _take(join, *(_range(name, 1.0) for name in "pqrs"))
     assert (len(join.ranges), join.forgotten) == (2, 2)
-    assert _take(join, _of("p", "a"), _of("s", "b")) == [("b", "v1", 0.5, 1.0, NOON_MS)]
+    assert _take(join, _of("p", "a"), _of("s", "b")) == [("b", "v1", 0.5, 1.0, NOON_MS, None)]
     _take(join, _of("z", "c"), appended=HORIZON_MS)
     assert len(join.ranges) == 0
 

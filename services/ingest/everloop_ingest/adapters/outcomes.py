@@ -47,7 +47,7 @@ def _by_group(said: Said, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
 
 def _outcome(record: Record, piece: str, group: Group, found: Folded, rows: Numbers, wall: Wall) -> Message:
     """Its id comes from the place of the record of `keys` and the group; fields are in the order of the contract."""
-    said, labelled_at = found.said[rows], found.labelled_at[rows]
+    said, labelled_at, before = found.said[rows], found.labelled_at[rows], found.before[rows]
     data = {
         **{name: value for name, value in group._asdict().items() if name not in _APART},
         "prediction_id": [found.ids[row] for row in rows.tolist()],
@@ -57,6 +57,7 @@ def _outcome(record: Record, piece: str, group: Group, found: Folded, rows: Numb
         "shadow_score": said["shadow"].copy() if group.shadow_version is not None else None,
         "label": found.label[rows],
         "labelled_at": labelled_at,
+        "before": None if np.isnan(before).all() else before,
         "segments": columns_in([found.texts[row] for row in rows.tolist()], group.segments) if group.segments else None,
     }
     identity = named_id(OutcomesJoined.__name__, f"{name_of(record)}/{group.told}{piece}")

@@ -86,7 +86,8 @@ class Met(NamedTuple):
 class Folded:
     """What followed from `parts`. Outcome rows in order: the `part` that led to each, prediction ids, values.
 
-    `texts` hold the values of declared columns, as `declared.columns_in` reads them; empty where there are none.
+    `before` is the label that a row takes the place of, NaN where it is the first. `texts` hold the values of declared
+    columns, as `declared.columns_in` reads them; empty where there are none.
     `again`: of each part, how many rows said nothing new; a label by entity counts as one that does.
     """
 
@@ -97,6 +98,7 @@ class Folded:
     label: Floats
     labelled_at: Numbers
     again: Numbers
+    before: Floats
     feedback: Sequence[Met] = ()
     texts: Sequence[str] = ()
 
@@ -132,15 +134,15 @@ def fold(memory: Memory, parts: Sequence[Part], groups: Sequence[int], minute: i
     ]
     return Folded(
         parts, rows.part[joined], ids, said, batch.label[joined], batch.labelled_at[joined],
-        np.bincount(rows.part[again], minlength=len(parts)), tuple(_met(memory.feedback, batch, minute)),
-        batch.texts(joined, said),
+        np.bincount(rows.part[again], minlength=len(parts)), batch.before[joined],
+        tuple(_met(memory.feedback, batch, minute)), batch.texts(joined, said),
     )  # fmt: skip
 
 
 def no_labels(parts: Sequence[Part], again: Numbers, feedback: Sequence[Met]) -> Folded:
     """What followed from parts that have neither predictions nor labels."""
     none = np.empty(0, np.int64)
-    return Folded(parts, none, [], np.empty(0, ROW), np.empty(0), none, again, feedback)
+    return Folded(parts, none, [], np.empty(0, ROW), np.empty(0), none, again, np.empty(0), feedback)
 
 
 def _met(feedback: Feedback, batch: _Batch, minute: int) -> Iterator[Met]:
@@ -177,7 +179,7 @@ def _fold_ranges(memory: Memory, parts: Sequence[Part], minute: int) -> Folded:
     names = [name_in(text) if text else name for name, text in zip(names, texts, strict=True)]
     return Folded(
         parts, part[joined], names, said, batch.label[joined], batch.labelled_at[joined],
-        np.zeros(len(parts), np.int64), texts=texts,
+        np.zeros(len(parts), np.int64), batch.before[joined], texts=texts,
     )  # fmt: skip
 
 
@@ -310,6 +312,7 @@ class _Batch:
         self.opened, self.parks = np.full(keys, NONE, np.int64), np.full(keys, NONE, np.int64)
         self.again, self.joins = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
         self.label, self.labelled_at = np.zeros(count), np.zeros(count, np.int64)
+        self.before = np.full(count, np.nan)
 
     def take(self) -> None:
         """Fold all rows."""
@@ -335,6 +338,7 @@ class _Batch:
         """Rows with different keys: `latest` of each."""
         keys = self.rows.key[rows]
         first = self.known_at[keys] == NONE
+        self.before[rows] = np.where(first, np.nan, self.value[keys])
         self.value[keys], self.known_at[keys], news = latest_of_each(
             self.value[keys], self.known_at[keys], self.rows.label[rows], self.rows.times[rows]
         )
@@ -350,6 +354,7 @@ class _Batch:
         if not self.rows.is_label[row]:
             self.predictions(np.array([row]))
             return
+        self.before[row] = known.value if known else np.nan
         (self.value[key], self.known_at[key]), news = latest(known, Label(self.rows.label[row], self.rows.times[row]))
         self.again[row] = not news
         self.joins[row] = news and self.is_open[key]
