@@ -108,6 +108,8 @@ def _archived(broker: MemoryLog, store: ArtifactStore, kind: str) -> Counter[str
 
 def _check(simulation: Simulation, worker: Worker) -> None:
     assert outcome_rows(said(simulation.broker, topics.OUTCOMES, OutcomesJoined)) == EXPECTED_OUTCOMES
+    corrected = [one for one in said(simulation.broker, topics.OUTCOMES, OutcomesJoined) if one.before is not None]
+    assert {(one.prediction_id, one.label, one.before) for one in corrected} == {(("t2",), (1.0,), (0.0,))}
     assert feedback_rows(said(simulation.broker, topics.OUTCOMES, FeedbackJoined)) == EXPECTED_FEEDBACK
     assert _archived(simulation.broker, worker.store, "predictions") == EXPECTED_PREDICTIONS
     assert _archived(simulation.broker, worker.store, "feedback") == Counter(row[1] for row in EXPECTED_FEEDBACK)
