@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-MEMORY_MB: Final = 512
-"""What DuckDB may hold; what is more goes to disk. A sort of few rows needs as much once more for the result."""
+LEAST_MB: Final = 512
+MOST_MB: Final = 2_048
+ROWS_PER_MB: Final = 40_000
+"""What DuckDB may hold grows with the rows of all files: what is more goes to disk, but groups of many rows cannot be
+counted in little memory. A sort of few rows needs as much once more for the result.
+"""
 BATCH_ROWS: Final = 8_192
 SQL_TYPES: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
 ROWS: Final = """
@@ -35,11 +39,11 @@ ORDER BY time, prediction_id
 class LocalBuilder:
     """Builds here. `scratch` takes copies of the files and what does not fit into `memory_mb`.
 
-    None is where the system keeps what is temporary.
+    None is where the system keeps what is temporary, and as much memory as so many rows need (`memory_for`).
     """
 
     scratch: Path | None = None
-    memory_mb: int = MEMORY_MB
+    memory_mb: int | None = None
 
     def build(self, snapshot: Snapshot, fetch: Fetch, path: Path) -> Matrix:
         """Write the labelled rows with `start <= time < end`, by (time, prediction_id), to a Parquet file.
@@ -57,32 +61,39 @@ class LocalBuilder:
         with tempfile.TemporaryDirectory(dir=self.scratch, prefix="matrix-") as folder:
             predictions = stage(snapshot.predictions, fetch, Path(folder, "predictions"), PREDICTION)
             outcomes = stage(snapshot.outcomes, fetch, Path(folder, "outcomes"), OUTCOME)
-            with self._database(Path(folder)) as database:
+            memory_mb = self.memory_mb or memory_for(predictions.rows + outcomes.rows)
+            with _database(Path(folder), memory_mb) as database:
                 choose(database, snapshot, predictions, outcomes)
                 last = LABEL if snapshot.tail is None else (*LABEL, WEIGHT)
                 return write(_read(database, predictions, last), path)
 
-    @contextmanager
-    def _database(self, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-        """An engine that reads nothing but this folder, and never the network."""
-        import duckdb  # noqa: PLC0415 - costs a tenth of a second; only who builds pays
 
-        connection = duckdb.connect(config={
-            "memory_limit": f"{self.memory_mb}MiB", "temp_directory": str(folder / "spilled"),
-            "threads": 1,  # each holds buffers of its own
-            "autoload_known_extensions": False, "preserve_insertion_order": False,
-        })  # fmt: skip
-        connection.execute(f"SET allowed_directories = ['{str(folder).replace(chr(39), chr(39) * 2)}']")
-        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-        try:
-            yield connection
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            message = f"the rows do not fit: {self.memory_mb} MiB of memory and the disk under {folder.parent} are full"
-            raise FatalError(message) from error
-        except duckdb.Error as error:
-            raise InvalidError("malformed", "a file of the archive holds what no column of its type can") from error
-        finally:
-            connection.close()
+def memory_for(rows: int) -> int:
+    """What DuckDB may hold (MiB) for so many rows of all files."""
+    return min(MOST_MB, max(LEAST_MB, rows // ROWS_PER_MB))
+
+
+@contextmanager
+def _database(folder: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine that reads nothing but this folder, and never the network."""
+    import duckdb  # noqa: PLC0415 - costs a tenth of a second; only who builds pays
+
+    connection = duckdb.connect(config={
+        "memory_limit": f"{memory_mb}MiB", "temp_directory": str(folder / "spilled"),
+        "threads": 1,  # each holds buffers of its own
+        "autoload_known_extensions": False, "preserve_insertion_order": False,
+    })  # fmt: skip
+    connection.execute(f"SET allowed_directories = ['{str(folder).replace(chr(39), chr(39) * 2)}']")
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    try:
+        yield connection
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        message = f"the rows do not fit: {memory_mb} MiB of memory and the disk under {folder.parent} are full"
+        raise FatalError(message) from error
+    except duckdb.Error as error:
+        raise InvalidError("malformed", "a file of the archive holds what no column of its type can") from error
+    finally:
+        connection.close()
 
 
 def _read(database: duckdb.DuckDBPyConnection, predictions: Staged, last: Iterable[str]) -> pa.RecordBatchReader:

@@ -13,14 +13,16 @@ from everloop.matrix.ports import REQUIRED, Fetch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 class Staged(NamedTuple):
-    """Paths in the order of the files; how a column is called there and of which type it is, by its name."""
+    """Paths in the order of the files; how a column is called there and of which type it is, by its name; all rows."""
 
     paths: tuple[Path, ...]
     names: Mapping[str, str]
     kinds: Mapping[str, str]
+    rows: int
 
     @property
     def texts(self) -> list[str]:
@@ -42,12 +44,14 @@ def stage(files: Sequence[FileRef], fetch: Fetch, folder: Path, needed: Mapping[
         pq.write_table(_nothing(needed), paths[0])
     for file, path in zip(files, paths, strict=False):
         path.write_bytes(fetch(file))
-    schemas = [_schema(path, needed) for path in paths]
+    metadata = [_metadata(path) for path in paths]
+    schemas = [_schema(one, needed) for one in metadata]
     kinds, names = _kinds(schemas), _names(schemas)
     for path, schema in zip(paths, schemas, strict=True):
         if any(field.type != kinds[field.name] or field.name != names[field.name] for field in schema):
             pq.write_table(_aligned(pq.read_table(path), kinds, names), path)
-    return Staged(tuple(paths), names, {name: str(kind) for name, kind in kinds.items()})
+    rows = sum(one.num_rows for one in metadata)
+    return Staged(tuple(paths), names, {name: str(kind) for name, kind in kinds.items()}, rows)
 
 
 def _nothing(needed: Mapping[str, str]) -> pa.Table:
@@ -56,14 +60,18 @@ def _nothing(needed: Mapping[str, str]) -> pa.Table:
     return pa.table({name: pa.array([], type=pa.type_for_alias(kind)) for name, kind in needed.items()})
 
 
-def _schema(path: Path, needed: Iterable[str]) -> pa.Schema:
+def _metadata(path: Path) -> pq.FileMetaData:
     import pyarrow as pa  # noqa: PLC0415 - as above
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     try:
-        schema = pq.read_schema(path)
+        return pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
         raise InvalidError("malformed", "a file of the archive is not Parquet; was it written by ingest?") from error
+
+
+def _schema(metadata: pq.FileMetaData, needed: Iterable[str]) -> pa.Schema:
+    schema = metadata.schema.to_arrow_schema()
     missing = [name for name in needed if name in REQUIRED and name not in schema.names]
     if missing:
         raise InvalidError("malformed", f"a file of the archive lacks the columns {', '.join(missing)}")

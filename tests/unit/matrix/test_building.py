@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.matrix import LocalBuilder, Matrix, MatrixBuilder
+from everloop.matrix.building import memory_for
 from tests.unit.matrix.archive import Archive, PandasBuilder
 
 BUILDERS: tuple[MatrixBuilder, ...] = (LocalBuilder(), PandasBuilder())
@@ -282,3 +283,8 @@ def test_both_builders_agree_before_and_after_compaction(drawn: Drawn, asked: di
             )
         ]
         assert len({(matrix.rows, matrix.content, matrix.path.read_bytes()) for matrix in built}) == 1
+
+
+@pytest.mark.parametrize(("rows", "memory_mb"), [(0, 512), (20_000_000, 512), (50_000_000, 1_250), (10**9, 2_048)])
+def test_many_rows_get_more_memory_up_to_a_bound(rows: int, memory_mb: int) -> None:
+    assert memory_for(rows) == memory_mb
