@@ -191,36 +191,31 @@ class Inputs:
 
     def _bin(self, block: Block, first: int, last: int, numbers: NDArray[np.uint32] | None) -> None:
         layout = self.layout
-        low, high = block.min(axis=1, keepdims=True), block.max(axis=1, keepdims=True)  # NaN where a value is
-        whole = bool(np.isfinite(low).all() and np.isfinite(high).all())
-        finite = None if whole else np.isfinite(block)
-        if finite is not None:
+        finite = np.isfinite(block)
+        whole = bool(finite.all())
+        if not whole:
             nothing, lost = np.isnan(block).sum(axis=1), self.lost[:, first:last]
             lost[MISSING] += nothing
             lost[NONFINITE] += (~finite).sum(axis=1) - nothing
             block = np.where(finite, block, 0.0)
         places = layout.grid.bins(block, first, last)
-        if finite is not None:
+        if not whole:
             places[~finite] = layout.cells
         self.cells += np.bincount(places.ravel(), minlength=layout.cells + 1)[: layout.cells]
-        center, per_step = layout.center[first:last], layout.per_step[first:last]
-        within = whole and bool((np.maximum(high - center, center - low) * per_step <= MOST_STEPS).all())
-        steps = self._sum(block, finite, within=within, first=first, last=last)
+        steps = self._sum(block, None if whole else finite, first, last)
         if self.segments is not None and numbers is not None:
             self.segments.bin(places, steps, numbers)
 
-    def _sum(self, block: Block, finite: NDArray[np.bool_] | None, *, within: bool, first: int, last: int) -> Block:
-        """Sum moments; `within`: no value is to be cut off."""
+    def _sum(self, block: Block, finite: NDArray[np.bool_] | None, first: int, last: int) -> Block:
         steps = block - self.layout.center[first:last]
         steps *= self.layout.per_step[first:last]
-        if not within:
-            np.minimum(steps, MOST_STEPS, out=steps)
-            np.maximum(steps, -MOST_STEPS, out=steps)
+        np.minimum(steps, MOST_STEPS, out=steps)
+        np.maximum(steps, -MOST_STEPS, out=steps)
         np.rint(steps, out=steps)
         if finite is not None:
             steps[~finite] = 0.0
         self.first[first:last] += steps.sum(axis=1).astype(np.int64)
-        squares = np.vecdot(steps, steps).astype(np.int64)
+        squares = np.einsum("ij,ij->i", steps, steps).astype(np.int64)
         self.second[0, first:last] += squares & _LOW
         self.second[1, first:last] += squares >> 32
         return steps
