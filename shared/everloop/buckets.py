@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
+from everloop.listed import Texts
+from everloop.xxh3 import LEAST, MOST, hashes
+
 BUCKETS: Final = 256
 _LOWEST: Final = BUCKETS - 1
 _PARTITION: Final = b"everloop:part"
@@ -40,6 +43,8 @@ def bucket(entity: str) -> int:
 
 def buckets(entities: Sequence[str]) -> NDArray[np.uint8]:
     """Give the buckets of many entities: shape (n,), in their order. Equal to `bucket` of each."""
+    if isinstance(entities, Texts) and (length := entities.length) and LEAST <= length <= MOST:
+        return hashes(entities.data, length).astype(np.uint8)
     try:
         return np.fromiter(map(xxh3_64_intdigest, map(str.encode, entities)), np.uint64).astype(np.uint8)
     except UnicodeEncodeError:

@@ -122,7 +122,7 @@ def _is_heartbeat(headers: Mapping[str, bytes]) -> bool:
 
 def _streamed_rows(stream: bytes) -> int:
     try:
-        rows = sum(batch.rows for batch in batches(stream))
+        rows = sum(one.head.rows for one in batches(stream))
     except InvalidError:
         return 1
     return rows if rows <= MOST_ROWS else 1

@@ -19,7 +19,7 @@ DataType = Any
 """A type of pyarrow."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Of all buffers of a record once they are decompressed, and of the texts of a column; a record has 8 MiB at most."""
-_STATUSES: Final = frozenset({"ok", "error"})
+STATUSES: Final = frozenset({"ok", "error"})
 _TEXTS: Final = frozenset({"text", "view", "texts"})
 _NUMBERS: Final = frozenset({"float", "int", "decimal"})
 _PER_MS: Final = {"us": 1_000, "ns": 1_000_000}
@@ -64,7 +64,7 @@ def texts_of(name: str, array: Array) -> list[str] | None:
 def statuses_of(array: Array) -> list[str] | None:
     """`ok` or `error` in every row. Otherwise as `texts_of`."""
     found = texts_of("status", array)
-    if found is not None and not _STATUSES.issuperset(found):
+    if found is not None and not STATUSES.issuperset(found):
         raise refused("status", "`ok` or `error` in every row")
     return found
 

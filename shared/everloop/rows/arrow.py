@@ -61,7 +61,7 @@ def read_arrow(value: bytes, identity: str, model: str) -> Rows:
 def _sized(value: bytes) -> int:
     """How many rows there are; nothing is decoded yet."""
     found = batches(value)
-    rows = sum(batch.rows for batch in found)
+    rows = sum(one.head.rows for one in found)
     if rows > MOST_ROWS:
         raise refused("record", f"more than {MOST_ROWS} rows")
     if decoded_bytes(value, found) > MOST_BYTES:
@@ -70,7 +70,7 @@ def _sized(value: bytes) -> int:
 
 
 def _rows(identity: str, model: str, schema: Any, columns: Mapping[str, Array]) -> Rows:  # noqa: ANN401 -- untyped
-    said = _said(schema.metadata or {})
+    said = said_of(schema.metadata or {})
     ids, times = texts_of("prediction_id", columns.get("prediction_id")), times_of(columns.get("time"))
     if ids is None or times is None:
         raise refused("prediction_id, time", "missing")
@@ -86,7 +86,7 @@ def _rows(identity: str, model: str, schema: Any, columns: Mapping[str, Array]) 
     }  # fmt: skip
     return Rows(
         identity, model, ids, times, features,
-        _source(said), said.get("version"), said.get("digest"), said.get("arm"), _epoch(said),
+        source_of(said), said.get("version"), said.get("digest"), said.get("arm"), epoch_of(said),
         entities, score, label, latency, statuses, said.get("shadow_version"), shadow,
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ def _read(pa: Any, value: bytes, rows: int) -> tuple[Any, list[Any]]:  # noqa: A
     with pa.ipc.open_stream(value, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader:
         schema = reader.schema
         ours = [number for number, field in enumerate(schema) if is_ours(field.type)]
-        _check_columns(schema, ours, rows)
+        check_columns(schema, ours, rows)
         if len(ours) == len(schema):
             return schema, list(reader)
     options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=ours)
@@ -104,7 +104,8 @@ def _read(pa: Any, value: bytes, rows: int) -> tuple[Any, list[Any]]:  # noqa: A
         return schema, list(reader)
 
 
-def _check_columns(schema: Any, ours: Sequence[int], rows: int) -> None:  # noqa: ANN401 -- as above
+def check_columns(schema: Any, ours: Sequence[int], rows: int) -> None:  # noqa: ANN401 -- as above
+    """Of which those numbered in `ours` are of our types. Raises `InvalidError` for what no record has."""
     names = schema.names
     if len(set(names)) < len(names):
         raise refused("record", "two columns have one name")
@@ -130,19 +131,21 @@ def _columns(pa: Any, schema: Any, read: Sequence[Any]) -> dict[str, Array]:  # 
     return {name: whole.column(name).combine_chunks() for name in whole.column_names}
 
 
-def _said(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
+def said_of(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
     """What is said once; the metadata of others (pandas, Spark) is not ours to judge. Raises where one is not UTF-8."""
     return {name: metadata[name.encode()].decode() for name in SAID_ONCE if name.encode() in metadata}
 
 
-def _source(said: Mapping[str, str]) -> str:
+def source_of(said: Mapping[str, str]) -> str:
+    """Who sent the rows. Raises `InvalidError` for what is no such word."""
     source = said.get("source", "producer")
     if source not in _SOURCES:
         raise refused("source", f"one of {', '.join(_SOURCES)}")
     return source
 
 
-def _epoch(said: Mapping[str, str]) -> int | None:
+def epoch_of(said: Mapping[str, str]) -> int | None:
+    """Raises `InvalidError` for what is no whole number."""
     if "epoch" not in said:
         return None
     if not _EPOCH.fullmatch(said["epoch"]):

@@ -16,6 +16,7 @@ from everloop.errors import InvalidError
 from everloop.events import Event, PredictionsLogged
 from everloop.rows import checked
 from everloop.rows.arrow import read_arrow
+from everloop.rows.direct import read_direct
 from everloop.rows.values import Rows, listed, rows_of
 
 Headers = Sequence[tuple[str, bytes]]
@@ -44,7 +45,7 @@ def read_rows(value: bytes | None, headers: Headers) -> Rows:
 def read_record(value: bytes | None, headers: Headers) -> Rows | Event:
     """The rows of a prediction record, or the event of any other type. Raises `InvalidError` as `codec.decode` does."""
     last = dict(headers)
-    if value is not None:
+    if value is not None and not _is_arrow(last):
         kind = last.get("ce_type")
         try:
             if kind == _TYPE:
@@ -53,9 +54,9 @@ def read_record(value: bytes | None, headers: Headers) -> Rows | Event:
                 return checked.plain(_parsed(value))
         except UNPROVEN:
             pass
-        last = {name: raw or b"" for name, raw in headers}  # Kafka has headers without a value
-        if last.get("content-type", b"").startswith(ARROW):
-            return _arrow(value, last)
+    last = {name: raw or b"" for name, raw in headers}  # Kafka has headers without a value
+    if value is not None and _is_arrow(last):
+        return _arrow(value, last)
     event = decode(value, last.items())
     if not isinstance(event, PredictionsLogged):
         return event
@@ -65,7 +66,7 @@ def read_record(value: bytes | None, headers: Headers) -> Rows | Event:
 def read_event(value: bytes | None, headers: Headers) -> Event:
     """The event of a record of any form, Arrow too; slower than `read_record`, and raises as that does."""
     last = {name: raw or b"" for name, raw in headers}
-    if value is None or not last.get("content-type", b"").startswith(ARROW):
+    if value is None or not _is_arrow(last):
         return decode(value, last.items())
     return build(PredictionsLogged, binary_attributes(last), _data(_arrow(value, last)))
 
@@ -87,6 +88,10 @@ def is_plain(last: Mapping[str, bytes]) -> bool:
     return "content-type" not in last or not last["content-type"].startswith(STRUCTURED)
 
 
+def _is_arrow(last: Mapping[str, bytes]) -> bool:
+    return (last.get("content-type") or b"").startswith(ARROW)
+
+
 def _parsed(value: bytes) -> dict[str, Any]:
     """A record in JSON. Raises one of `UNPROVEN` for what is none, or has a key twice."""
     data: dict[str, Any] = orjson.loads(value)
@@ -104,16 +109,19 @@ def _arrow(value: bytes, last: Mapping[str, bytes]) -> Rows:
     except UNPROVEN:
         event = build(Event, attributes, {})
         identity, model = str(event.id), event.model
-    return read_arrow(value, identity, model)
+    found = read_direct(value, identity, model)
+    return read_arrow(value, identity, model) if found is None else found
 
 
 def _data(rows: Rows) -> dict[str, object]:
     """The fields of the event that says the same."""
-    same = ("source", "version", "digest", "arm", "epoch", "prediction_id", "times", "entity_id", "status")
+    same = ("source", "version", "digest", "arm", "epoch", "status")
+    listed_ones = {name: getattr(rows, name) for name in ("prediction_id", "entity_id", "times")}
     numbers = {name: getattr(rows, name) for name in ("score", "label", "latency_ms")}
     said = rows.shadow_score
     return {
         **{name: getattr(rows, name) for name in same},
+        **{name: None if column is None else list(column) for name, column in listed_ones.items()},
         **{name: None if column is None else listed(column) for name, column in numbers.items()},
         "features": {name: listed(column) for name, column in rows.features.items()},
         "shadow": None if said is None else {"version": rows.shadow_version, "score": listed(said)},

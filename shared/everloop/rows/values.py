@@ -63,15 +63,15 @@ class Rows:
 
     id: str
     model: str
-    prediction_id: list[str]
-    times: list[int]
+    prediction_id: Sequence[str]
+    times: Sequence[int]
     features: dict[str, Column]
     source: str = "producer"
     version: str | None = None
     digest: str | None = None
     arm: str | None = None
     epoch: int | None = None
-    entity_id: list[str] | None = None
+    entity_id: Sequence[str] | None = None
     score: Column | None = None
     label: Column | None = None
     latency_ms: Column | None = None
@@ -87,7 +87,7 @@ class Rows:
         return f"Rows({self.model!r}, version={self.version!r}, {len(self)} rows)"
 
     @property
-    def entities(self) -> list[str]:
+    def entities(self) -> Sequence[str]:
         """What a row is split and bucketed by: its entity, else its prediction id."""
         return self.entity_id or self.prediction_id
 

@@ -8,6 +8,7 @@ acknowledgement of the state, and anything unforeseen ends the process: the supe
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -24,7 +25,7 @@ from faust.types import TP
 from everloop.errors import EverloopError, FatalError
 from everloop.runtime.broadcast import Broadcast
 from everloop.runtime.data import Curious, Fold, Stepwise, accepts, committable, take
-from everloop.runtime.faust_batches import SCHEME, BatchConsumer, register
+from everloop.runtime.faust_batches import FETCH_BYTES, SCHEME, BatchConsumer, register
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
 from everloop.runtime.log import Message, Place, Record
 
@@ -34,6 +35,10 @@ HELD_S = 1.0
 CHECKPOINT_S = 5.0
 LIMIT = 2_000
 BROADCAST_EVERY_S = 0.2
+KEPT_BYTES = 32 << 20
+"""Free memory at the end of the heap that is not given back."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""The numbers of options in glibc's `malloc.h`."""
 SETTINGS: dict[str, Any] = {
     "processing_guarantee": "at_least_once",
     "stream_wait_empty": False,
@@ -269,6 +274,7 @@ def run(carriers: Sequence[FaustCarrier]) -> None:
     for carrier in carriers:
         carrier.open()
     _spare_the_collector()
+    _keep_pages()
     first, *others = (carrier.app for carrier in carriers)
     faust.Worker(
         first, *others, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True
@@ -283,6 +289,18 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+
+
+def _keep_pages() -> None:
+    """Let glibc keep memory that was given back, for the next fetch; what has another `malloc` is left as it is.
+
+    By its defaults values of 128 kB and more are mapped and unmapped one by one, and their pages are cleared each time:
+    a third of what a fetch of such records costs.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_MMAP_THRESHOLD, 2 * FETCH_BYTES)
+        set_option(_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def _die(what: str, error: BaseException) -> NoReturn:

@@ -12,7 +12,7 @@ import numpy as np
 from everloop.sketch.grid import Grid
 from everloop.sketch.kinds import EXPECTED, is_retyped
 from everloop.sketch.splits import Split, splits_of
-from everloop.sketch.texts import Codes
+from everloop.sketch.texts import Codes, is_coded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,7 +135,9 @@ class Layout:
             return self._schema(features)
         for name, expected in self.expected:  # a loop over first values: this is asked of every record
             column = features[name]
-            if type(column) is np.ndarray and column.dtype.kind == "f" and float in expected:
+            if type(column) is np.ndarray and column.dtype.kind in "fiu" and float in expected:
+                continue
+            if str in expected and is_coded(column):
                 continue
             if type(column) is not list or not column or type(column[0]) not in expected:
                 return self._schema(features)

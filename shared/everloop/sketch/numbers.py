@@ -14,6 +14,8 @@ from everloop.profile.cells import listed, to_float
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Floats = NDArray[np.float64]
+
 _PLAIN: Final = frozenset({float, int, bool, type(None)})
 _NUMBERS: Final = "fiub"
 
@@ -25,7 +27,8 @@ def packed(
 
     What is missing or malformed is NaN. A column that is None is all missing, and its rows are added to `absent`.
     """
-    parts, malformed, pack = [], dict[int, int](), packer(f"{rows}d").pack
+    parts: list[bytes | memoryview] = []
+    malformed, pack = dict[int, int](), packer(f"{rows}d").pack
     for place, column in enumerate(columns):
         try:
             if type(column) is list:
@@ -34,7 +37,7 @@ def packed(
         except (struct.error, OverflowError):  # None, text, an integer beyond float64, or another number of values
             pass
         part, wrong = _packed(column, rows)
-        parts.append(part)
+        parts.append(part.data)
         if column is None:
             absent[place] += rows
         elif wrong:
@@ -48,20 +51,20 @@ def packer(form: str) -> struct.Struct:
     return struct.Struct(form)
 
 
-def _nothing(rows: int) -> bytes:
-    return np.full(rows, np.nan).tobytes()
+def _nothing(rows: int) -> Floats:
+    return np.full(rows, np.nan)
 
 
-def _packed(column: object, rows: int) -> tuple[bytes, int]:
+def _packed(column: object, rows: int) -> tuple[Floats, int]:
     if column is None:
         return _nothing(rows), 0
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in _NUMBERS:
-        return _filled(column[:rows].astype(np.float64), rows), 0
+        return _filled(np.ascontiguousarray(column[:rows], np.float64), rows), 0
     items = column if isinstance(column, list) else listed(column)
     return _one_by_one(items[:rows], rows) if items is not None else (_nothing(rows), rows)
 
 
-def _one_by_one(items: list[object], rows: int) -> tuple[bytes, int]:
+def _one_by_one(items: list[object], rows: int) -> tuple[Floats, int]:
     if _PLAIN.issuperset(map(type, items)):
         try:
             return _filled(np.array(items, dtype=np.float64), rows), 0
@@ -72,7 +75,7 @@ def _one_by_one(items: list[object], rows: int) -> tuple[bytes, int]:
     return _filled(numbers, rows), sum(number is None for number in read)
 
 
-def _filled(numbers: NDArray[np.float64], rows: int) -> bytes:
+def _filled(numbers: NDArray[np.float64], rows: int) -> Floats:
     """Fill a column that is too short; it was cut before if it was too long."""
     short = rows - numbers.size
-    return numbers.tobytes() if not short else np.concatenate([numbers, np.full(short, np.nan)]).tobytes()
+    return numbers if not short else np.concatenate([numbers, np.full(short, np.nan)])

@@ -14,6 +14,8 @@ from everloop.sketch.numbers import packer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Cells = NDArray[np.uint32]
+
 
 class Coded(Protocol):
     """Texts as codes (-1: missing) and the list of texts that they number, as Arrow's dictionaries come."""
@@ -42,7 +44,7 @@ class Codes(dict[object, int]):
         found = category(value)
         return self.get(found, self.other) if isinstance(found, str) else self.lost[found]
 
-    def encode(self, column: object, rows: int) -> bytes:
+    def encode(self, column: object, rows: int) -> bytes | memoryview:
         """The cells of `rows` values as 32-bit numbers.
 
         A column that is too short counts the rest as missing, one that is too long is cut. None, which is no column, is
@@ -55,17 +57,17 @@ class Codes(dict[object, int]):
                 pass
         elif is_coded(column):
             places = np.array([*map(self.__getitem__, column.texts), self.lost[MISSING]], dtype=np.uint32)
-            return self._filled(places[column.codes[:rows]], rows)
+            return self._filled(places.take(column.codes[:rows], mode="wrap"), rows).data  # -1 is the last
         items = [] if column is None else listed(column)
         found = [self.lost[MALFORMED]] * rows if items is None else map(self._cell, items[:rows])
-        return self._filled(np.fromiter(found, np.uint32), rows)
+        return self._filled(np.fromiter(found, np.uint32), rows).data
 
     def _cell(self, value: object) -> int:
         return self[value] if type(value) is str else self.__missing__(value)
 
-    def _filled(self, cells: NDArray[np.uint32], rows: int) -> bytes:
-        rest = np.full(rows - cells.size, self.lost[MISSING], np.uint32)
-        return cells.tobytes() + rest.tobytes()
+    def _filled(self, cells: Cells, rows: int) -> Cells:
+        short = rows - cells.size
+        return cells if not short else np.concatenate([cells, np.full(short, self.lost[MISSING], np.uint32)])
 
 
 def is_coded(column: object) -> TypeGuard[Coded]:

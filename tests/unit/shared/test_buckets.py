@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xxhash import xxh3_64_intdigest
 
 from everloop.buckets import BUCKETS, bucket, buckets, partition, partitions_of, unit_interval
+from everloop.listed import Texts
+from everloop.xxh3 import LEAST, MOST, hashes
 
 ENTITIES = ["", "card-1", "card-2", "é", "日本", "\ud800", "a" * 1000]
 GOLDEN_BUCKETS = [194, 113, 14, 179, 192, 208, 124]
@@ -71,3 +75,24 @@ def test_a_partition_is_in_range_and_needs_one() -> None:
     assert {partition(entity, 3) for entity in MANY} == {0, 1, 2}
     with pytest.raises(ValueError, match="at least one partition"):
         partition("card-1", 0)
+
+
+@pytest.mark.parametrize("length", [*range(1, 70)])
+def test_texts_of_one_length_have_the_same_buckets(length: int) -> None:
+    entities = [f"{number:0{length}x}"[-length:] for number in range(0, 2**20, 5_003)]
+    texts = Texts("".join(entities).encode(), np.arange(0, (len(entities) + 1) * length, length, dtype=np.int32))
+    assert texts.length == length
+    assert texts == entities
+    assert buckets(texts).tolist() == [bucket(entity) for entity in entities]
+
+
+def test_texts_of_several_lengths_have_the_same_buckets() -> None:
+    texts = Texts("card-1éx".encode(), np.array([0, 6, 8, 8, 9], dtype=np.int32))
+    assert texts.length is None
+    assert buckets(texts).tolist() == [bucket(entity) for entity in ("card-1", "é", "", "x")]
+
+
+@given(st.integers(LEAST, MOST), st.binary(min_size=MOST, max_size=20 * MOST))
+def test_hashes_are_those_of_the_published_library(length: int, data: bytes) -> None:
+    texts = [data[at : at + length] for at in range(0, len(data) - length + 1, length)]
+    assert hashes(b"".join(texts), length).tolist() == [xxh3_64_intdigest(text) for text in texts]

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from everloop.listed import ends_of
+
 if TYPE_CHECKING:
     from everloop_drift.domain.rules import Kind, WindowRules
 
@@ -45,7 +47,7 @@ def place(times: Sequence[int], watermark: int | None, rules: WindowRules, kind:
     """Place the rows of one record, `times` in ms. Without a watermark nothing is late or ahead."""
     if not times:
         return Placed()
-    first, last = min(times), max(times)
+    first, last = ends_of(times)
     start = first - first % rules.every
     if last < start + rules.every and not _is_ahead(last, watermark, rules):
         return _whole(start, len(times), watermark, rules, kind)

@@ -1,0 +1,94 @@
+"""Columns as Arrow has them, which become values of Python only when somebody asks: few ask for each value."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+T = TypeVar("T")
+
+
+class Listed(Sequence[T]):
+    """A sequence that is made a list when it must be. Equal to lists of the same values."""
+
+    @abstractmethod
+    def tolist(self) -> list[T]:
+        """All values; made once."""
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return self.tolist() == other if isinstance(other, list) else self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return self.tolist()[index]
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Texts(Listed[str]):
+    """Texts in one piece of UTF-8; `offsets`: shape (rows + 1,), from 0 on, where each begins, between two letters."""
+
+    data: bytes
+    offsets: NDArray[np.int32]
+    _values: list[str] | None = field(default=None, init=False)
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of each text where all have the same; else None."""
+        first = int(self.offsets[1]) if len(self) else 0
+        return first if bool((np.diff(self.offsets) == first).all()) else None
+
+    def tolist(self) -> list[str]:
+        """Each by itself."""
+        if self._values is None:
+            pairs, data = pairwise(self.offsets.tolist()), self.data
+            if data.isascii():
+                whole = data.decode()
+                self._values = [whole[start:end] for start, end in pairs]
+            else:
+                self._values = [data[start:end].decode() for start, end in pairs]
+        return self._values
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Whole(Listed[int]):
+    """Whole numbers. `values`: shape (rows,)."""
+
+    values: NDArray[np.int64]
+    _values: list[int] | None = field(default=None, init=False)
+
+    def tolist(self) -> list[int]:
+        """As integers of Python."""
+        if self._values is None:
+            self._values = self.values.tolist()
+        return self._values
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 -- of numpy
+        return np.array(self.values, dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def ends_of(numbers: Sequence[int]) -> tuple[int, int]:
+    """The least and the largest. Raises `ValueError` where there is none."""
+    if isinstance(numbers, Whole):
+        return int(numbers.values.min()), int(numbers.values.max())
+    return min(numbers), max(numbers)

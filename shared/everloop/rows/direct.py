@@ -1,0 +1,188 @@
+"""Usual Arrow streams without pyarrow: one batch, not compressed, of what a `Plan` is made for.
+
+Columns are views into the record, whose bounds are held by numpy. As with JSON the tests are sufficient, not necessary:
+what they do not prove is left to `arrow`, which reads it or says why not. So speed never decides what is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.events import LATEST_MS, MOST_ROWS
+from everloop.listed import Texts, Whole, ends_of
+from everloop.rows.arrays import MOST_BYTES, STATUSES
+from everloop.rows.arrow import FEATURE, MOST_CELLS
+from everloop.rows.plans import UNUSUAL, Field, Form, Plan, plan_of
+from everloop.rows.stream import BATCH, DICTIONARY, Content, Framed, content, decoded_bytes, messages
+from everloop.rows.values import Categories, Rows
+
+There = NDArray[np.bool_] | None
+"""Which values of a column are there; None for all."""
+_ALIGNED: Final = 8
+_OFFSET, _BYTE = np.dtype("<i4"), np.dtype(np.uint8)
+_BUFFERS: Final[Mapping[Form, int]] = {"number": 2, "truth": 2, "category": 2, "text": 3}
+
+
+class Body(NamedTuple):
+    """The body of one batch: `size` bytes from `start` of the record."""
+
+    value: bytes
+    start: int
+    size: int
+    held: Content
+
+    def view(self, number: int, kind: np.dtype[Any], count: int) -> NDArray[Any]:
+        """So many values of a buffer. Raises `ValueError` where they are not all there, `IndexError` for no buffer."""
+        offset, length = self.held.buffers[number]
+        if offset % _ALIGNED or not 0 <= offset <= offset + length <= self.size or length < count * kind.itemsize:
+            raise ValueError(number)
+        return np.frombuffer(self.value, kind, count, self.start + offset)
+
+    def bits(self, number: int, count: int) -> NDArray[np.bool_]:
+        """So many truth values of a buffer. Raises as `view`."""
+        return np.unpackbits(self.view(number, _BYTE, (count + 7) // 8), count=count, bitorder="little").view(np.bool_)
+
+
+def read_direct(value: bytes, identity: str, model: str) -> Rows | None:
+    """The rows of one stream, as `arrow.read_arrow` gives them; None where it is not proved to be usual."""
+    try:
+        schema, *rest = messages(value)
+        plan = plan_of(schema)
+        return None if plan is None else _rows(identity, model, plan, _columns(value, plan, rest))
+    except UNUSUAL:
+        return None
+
+
+def _rows(identity: str, model: str, plan: Plan, columns: Mapping[str, Any]) -> Rows:
+    said, get = plan.said, columns.get
+    return Rows(
+        identity, model, columns["prediction_id"], _times(columns["time"]),
+        {name[len(FEATURE) :]: column for name, column in columns.items() if name.startswith(FEATURE)},
+        plan.source, said.get("version"), said.get("digest"), said.get("arm"), plan.epoch,
+        get("entity_id"), _floats(get("score")), _floats(get("label")), _floats(get("latency_ms")),
+        _statuses(get("status")), said.get("shadow_version"), _floats(get("shadow_score")),
+    )  # fmt: skip
+
+
+def _columns(value: bytes, plan: Plan, rest: Sequence[Framed]) -> dict[str, Any]:
+    """By name. Raises one of `UNUSUAL`, as all below."""
+    *dictionaries, batch = rest
+    rows = batch.head.rows
+    if batch.head.kind != BATCH or rows > MOST_ROWS or rows * len(plan.fields) > MOST_CELLS:
+        raise ValueError(rows)
+    if decoded_bytes(value, rest) > MOST_BYTES:
+        raise ValueError(rows)
+    body, texts = _body(value, batch), _dictionaries(value, dictionaries)
+    found, at = dict[str, Any](), 0
+    for one, (length, missing) in zip(plan.fields, body.held.nodes, strict=True):
+        if length != rows:
+            raise ValueError(length)
+        found[one.name] = _READ[one.form](body, at, rows, _there(body, at, rows, missing), one, texts)
+        at += _BUFFERS[one.form]
+    if at != len(body.held.buffers) or texts:
+        raise ValueError(at)
+    return found
+
+
+def _body(value: bytes, one: Framed) -> Body:
+    held = content(one)
+    if held.is_compressed or held.is_delta:
+        raise ValueError(one.body)
+    return Body(value, one.body, one.head.size, held)
+
+
+def _dictionaries(value: bytes, found: Sequence[Framed]) -> dict[int, list[str]]:
+    """The texts that each numbers, all of them distinct."""
+    made = dict[int, list[str]]()
+    for one in found:
+        body = _body(value, one)
+        ((rows, missing),) = body.held.nodes
+        raw = _raw(body, 0, rows, _there(body, 0, rows, missing))
+        texts = raw.tolist()
+        if one.head.kind != DICTIONARY or len(set(texts)) < rows or body.held.number in made:
+            raise ValueError(rows)
+        made[body.held.number] = texts
+    return made
+
+
+def _there(body: Body, at: int, rows: int, missing: int) -> There:
+    if not missing and not body.held.buffers[at][1]:
+        return None
+    there = body.bits(at, rows)
+    if np.count_nonzero(there) != rows - missing:
+        raise ValueError(missing)
+    return there if missing else None
+
+
+def _raw(body: Body, at: int, rows: int, there: There) -> Texts:
+    """Texts whose offsets grow, and whose bytes nobody has looked at."""
+    offsets = body.view(at + 1, _OFFSET, rows + 1)
+    first, last = int(offsets[0]), int(offsets[-1])
+    if there is not None or first < 0 or bool((offsets[1:] < offsets[:-1]).any()):
+        raise ValueError(at)
+    return Texts(body.view(at + 2, _BYTE, last)[first:].tobytes(), offsets - first)
+
+
+def _text(body: Body, at: int, rows: int, there: There, *_: object) -> Texts:
+    """Of letters that are one byte each, so that no offset leads into the middle of one."""
+    texts = _raw(body, at, rows, there)
+    if not texts.data.isascii():
+        raise ValueError(at)
+    return texts
+
+
+def _category(body: Body, at: int, rows: int, there: There, one: Field, texts: dict[int, list[str]]) -> Categories:
+    """Each text of the dictionary occurs, and no other column has it."""
+    named, codes = texts.pop(one.number), body.view(at + 1, one.kind, rows)
+    used = codes if there is None else codes[there]
+    if used.size and int(used.max()) >= len(named):  # so that what is counted next has an end
+        raise ValueError(one.number)
+    if not np.bincount(used, minlength=len(named)).all():
+        raise ValueError(one.number)
+    held = codes.astype(np.int32, copy=False)
+    return Categories(held if there is None else np.where(there, held, np.int32(-1)), named)
+
+
+def _number(body: Body, at: int, rows: int, there: There, one: Field, _: object) -> NDArray[Any]:
+    """Floats as float64, NaN where missing; whole numbers as they are, none of which may be missing."""
+    values = body.view(at + 1, one.kind, rows)
+    if one.kind.kind == "f":
+        values = values.astype(np.float64, copy=False)
+        return values if there is None else np.where(there, values, np.nan)
+    if there is not None:
+        raise ValueError(at)
+    return values
+
+
+def _truth(body: Body, at: int, rows: int, there: There, *_: object) -> NDArray[np.bool_]:
+    if there is not None:
+        raise ValueError(at)
+    return body.bits(at + 1, rows)
+
+
+_READ: Final[Mapping[Form, Callable[..., Any]]] = {
+    "number": _number, "truth": _truth, "category": _category, "text": _text,
+}  # fmt: skip
+
+
+def _times(values: NDArray[np.int64]) -> Whole:
+    times = Whole(values)
+    first, last = ends_of(times)
+    if not 0 <= first <= last <= LATEST_MS:
+        raise ValueError(len(values))
+    return times
+
+
+def _floats(values: NDArray[Any] | None) -> NDArray[np.float64] | None:
+    return None if values is None else values.astype(np.float64, copy=False)
+
+
+def _statuses(texts: Texts | None) -> list[str] | None:
+    found = None if texts is None else texts.tolist()
+    if found is not None and not STATUSES.issuperset(found):
+        raise ValueError(len(found))
+    return found
