@@ -1,8 +1,9 @@
 """The hash functions that every service shares: buckets, partitions, the sticky split. Pure and fixed for ever.
 
-Over UTF-8, never Python's `hash`, which differs between processes. A bucket, which every row needs, is the lowest byte
-of XXH3-64 (seed 0; https://github.com/Cyan4973/xxHash, unchanged since its version 0.8). Partition and split are
-BLAKE2b (RFC 7693) with a personalisation each. So a bucket says nothing about the partition or the arm of an entity.
+Over UTF-8, never Python's `hash`, which differs between processes. What every row needs is XXH3-64 (seed 0;
+https://github.com/Cyan4973/xxHash, unchanged since its version 0.8): a bucket is its lowest byte, a lane (the partition
+of a row on its way to the join) its upper half. The partition of a model and the split are BLAKE2b (RFC 7693) with a
+personalisation each. So a bucket says nothing about the partition, the lane or the arm of an entity.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
+from everloop import xxh3
 from everloop.listed import Texts
-from everloop.xxh3 import LEAST, MOST, hashes
 
 BUCKETS: Final = 256
 _LOWEST: Final = BUCKETS - 1
@@ -31,9 +32,25 @@ def _number(data: bytes, person: bytes, size: int = 8) -> int:
     return int.from_bytes(blake2b(data, digest_size=size, person=person).digest(), "big")
 
 
+def _require(partitions: int) -> None:
+    if partitions < 1:
+        message = f"a topic has at least one partition, not {partitions}"
+        raise ValueError(message)
+
+
 def _utf8(text: str) -> bytes:
     """Encode any `str`: a lone surrogate, which JSON can carry, must not stop a lane."""
     return text.encode("utf-8", "surrogatepass")
+
+
+def hashes(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """Give the XXH3-64 (seed 0) of many texts: shape (n,), in their order. What buckets and lanes are made of."""
+    if isinstance(texts, Texts) and (length := texts.length) and xxh3.LEAST <= length <= xxh3.MOST:
+        return xxh3.hashes(texts.data, length)
+    try:
+        return np.frombuffer(b"".join(map(xxh3_64_digest, map(str.encode, texts))), ">u8").astype(np.uint64)
+    except UnicodeEncodeError:
+        return np.array([xxh3_64_intdigest(_utf8(text)) for text in texts], np.uint64)
 
 
 def bucket(entity: str) -> int:
@@ -43,34 +60,27 @@ def bucket(entity: str) -> int:
 
 def buckets(entities: Sequence[str]) -> NDArray[np.uint8]:
     """Give the buckets of many entities: shape (n,), in their order. Equal to `bucket` of each."""
-    if isinstance(entities, Texts) and (length := entities.length) and LEAST <= length <= MOST:
-        return hashes(entities.data, length).astype(np.uint8)
-    try:
-        return np.fromiter(map(xxh3_64_intdigest, map(str.encode, entities)), np.uint64).astype(np.uint8)
-    except UnicodeEncodeError:
-        return np.frombuffer(bytes(map(bucket, entities)), dtype=np.uint8)
+    return buckets_in(hashes(entities))
+
+
+def buckets_in(hashed: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Give the buckets of entities with these `hashes`."""
+    return hashed.astype(np.uint8)
+
+
+def lanes_in(hashed: NDArray[np.uint64], partitions: int) -> NDArray[np.int64]:
+    """Give the partitions, 0..partitions-1, of the rows whose ids have these `hashes`: the upper 32 bits, modulo.
+
+    Buckets are the lowest byte, so that neither says anything about the other. `ValueError` without a partition.
+    """
+    _require(partitions)
+    return ((hashed >> np.uint64(32)) % np.uint64(partitions)).astype(np.int64)
 
 
 def partition(key: str, partitions: int) -> int:
     """Give the Kafka partition, 0..partitions-1, of a key. `ValueError` when there is no partition."""
-    if partitions < 1:
-        message = f"a topic has at least one partition, not {partitions}"
-        raise ValueError(message)
+    _require(partitions)
     return _number(_utf8(key), _PARTITION) % partitions
-
-
-def partitions_of(keys: Sequence[str], partitions: int) -> NDArray[np.uint64]:
-    """Give the partitions of many keys: shape (n,), in their order. Equal to `partition` of each."""
-    if partitions < 1:
-        message = f"a topic has at least one partition, not {partitions}"
-        raise ValueError(message)
-    begun = blake2b(digest_size=8, person=_PARTITION)
-    digests = []
-    for key in keys:
-        hashed = begun.copy()
-        hashed.update(_utf8(key))
-        digests.append(hashed.digest())
-    return np.frombuffer(b"".join(digests), ">u8") % np.uint64(partitions)
 
 
 def unit_interval(entity: str, salt: str) -> float:

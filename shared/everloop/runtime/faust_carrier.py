@@ -53,6 +53,7 @@ SETTINGS: dict[str, Any] = {
     "producer_request_timeout": 30,
     "producer_acks": -1,
     "producer_max_request_size": 8 * 1024 * 1024,
+    "producer_max_batch_size": 1024 * 1024,  # of one partition in one request; a larger record goes alone
     "consumer_max_fetch_size": 8 * 1024 * 1024,
     "consumer_auto_offset_reset": "earliest",
     "topic_allow_declare": False,

@@ -13,6 +13,7 @@ from everloop.runtime.log import Message, Place, Record
 from everloop_ingest.adapters.records import Envelope, Wall, columns_message, moment, name_of
 from everloop_ingest.domain.batches import Folded, Group, Met
 from everloop_ingest.domain.declared import columns_in, pieces
+from everloop_ingest.domain.picking import picked
 from everloop_ingest.domain.shelves import Numbers, Said
 
 _APART: Final = {"model", "segments"}
@@ -40,6 +41,9 @@ def _edges(part: Numbers, records: list[Record]) -> Numbers:
 def _by_group(said: Said, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
     """Rows by group, each in order, the groups in order of their first row."""
     group = said["group"][rows]
+    if len(rows) and (group == group[0]).all():  # as nearly always
+        yield int(group[0]), rows
+        return
     places, firsts = np.unique(group, return_index=True)
     for place in places[np.argsort(firsts)].tolist():
         yield place, rows[group == place]
@@ -47,10 +51,10 @@ def _by_group(said: Said, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
 
 def _outcome(record: Record, piece: str, group: Group, found: Folded, rows: Numbers, wall: Wall) -> Message:
     """Its id comes from the place of the record of `keys` and the group; fields are in the order of the contract."""
-    said, labelled_at, before = found.said[rows], found.labelled_at[rows], found.before[rows]
+    said, labelled_at, before = found.said.take(rows), found.labelled_at[rows], found.before[rows]
     data = {
         **{name: value for name, value in group._asdict().items() if name not in _APART},
-        "prediction_id": [found.ids[row] for row in rows.tolist()],
+        "prediction_id": picked(found.ids, rows),
         "times": said["time"].copy(),
         "bucket": said["bucket"].copy(),
         "score": said["score"].copy(),
@@ -58,7 +62,7 @@ def _outcome(record: Record, piece: str, group: Group, found: Folded, rows: Numb
         "label": found.label[rows],
         "labelled_at": labelled_at,
         "before": None if np.isnan(before).all() else before,
-        "segments": columns_in([found.texts[row] for row in rows.tolist()], group.segments) if group.segments else None,
+        "segments": columns_in(picked(found.texts, rows), group.segments) if group.segments else None,
     }
     identity = named_id(OutcomesJoined.__name__, f"{name_of(record)}/{group.told}{piece}")
     envelope = Envelope(OutcomesJoined, identity, moment(int(labelled_at.max())), group.model)
@@ -67,11 +71,11 @@ def _outcome(record: Record, piece: str, group: Group, found: Folded, rows: Numb
 
 def _feedback(record: Record, group: Group, met: Met, rows: Numbers, wall: Wall) -> Message:
     """The same of feedback of one name."""
-    said, said_at = met.said[rows], met.said_at[rows]
+    said, said_at = met.said.take(rows), met.said_at[rows]
     data = {
         "name": met.name,
         **{name: getattr(group, name) for name in ("source", "version", "digest", "arm", "epoch")},
-        "prediction_id": [met.ids[row] for row in rows.tolist()],
+        "prediction_id": picked(met.ids, rows),
         "times": said["time"].copy(),
         "bucket": said["bucket"].copy(),
         "value": met.value[rows],

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from everloop.archive.writing import written
 from everloop.rows.values import Categories, listed
 from everloop_ingest.domain.archiving import FEATURE, Piece, Pieces, Same
+from everloop_ingest.domain.joined import joined
 
 _NUMBERS: Final = {
     "time": pa.int64(), "labelled_at": pa.int64(), "score": pa.float64(), "label": pa.float64(),
@@ -40,22 +41,23 @@ def arrays_of(columns: Mapping[str, Pieces]) -> dict[str, Array]:
 
 
 def _plain(pieces: Pieces, kind: pa.DataType) -> Array:
-    return pa.concat_arrays([_said(piece, kind) for piece in pieces])
+    return pa.concat_arrays([_said(piece, kind) for piece in joined(pieces, lists=True)])
 
 
 def _said(piece: Piece, kind: pa.DataType) -> Array:
     if isinstance(piece, Same):
         return pa.repeat(pa.scalar(piece.value, kind), piece.rows)
     if isinstance(piece, np.ndarray):
-        return pa.array(piece.astype(np.float64), kind, from_pandas=True)
+        return pa.array(piece.astype(np.float64, copy=False), kind, from_pandas=True)
     return pa.array(piece, kind)
 
 
 def _feature(pieces: Pieces) -> Array:
     """Truth values are 1 and 0; what is no number and no text is missing."""
-    arrays = [array for array in map(_at_once, pieces) if array is not None]
+    whole = joined(pieces)
+    arrays = [array for array in map(_at_once, whole) if array is not None]
     kinds = {array.type for array in arrays} - {pa.null()}
-    if len(arrays) < len(pieces) or len(kinds) > 1:
+    if len(arrays) < len(whole) or len(kinds) > 1:
         return _cell_by_cell(pieces)
     kind = next(iter(kinds), pa.float64())
     return pa.concat_arrays([array.cast(kind) for array in arrays])
@@ -68,7 +70,7 @@ def _at_once(piece: Piece) -> Array | None:
     if isinstance(piece, Categories):
         return pa.array(piece.texts, pa.string()).take(pa.array(piece.codes, mask=piece.codes < 0))
     if isinstance(piece, np.ndarray):
-        return pa.array(piece.astype(np.float64), from_pandas=True)
+        return pa.array(piece.astype(np.float64, copy=False), from_pandas=True)
     try:
         array = pa.array(piece)
     except (pa.ArrowException, OverflowError):

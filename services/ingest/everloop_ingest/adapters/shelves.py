@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.errors import FatalError, InvalidError
-from everloop_ingest.domain.shelves import ROW, Keys, Numbers, Said, grown, places_of
+from everloop_ingest.domain.shelves import RAW, ROW, Keys, Numbers, Said, grown, places_of
 
 FILED: Final = 65_536
 """Rows of one file. Those that are not as many yet are in memory."""
@@ -48,7 +48,7 @@ class _File:
 
     def take(self, places: Numbers) -> Said:
         """Rows."""
-        found = self.rows[places]
+        found: Said = self.rows.take(places)
         self.give_back()
         return found
 
@@ -107,7 +107,7 @@ class FolderShelf:
         if self.used + len(rows) > len(self.rows):
             self.rows, self.keys = grown(self.rows[: self.used], len(rows)), grown(self.keys[: self.used], len(rows))
         new = slice(self.used, self.used + len(rows))
-        self.rows[new], self.keys[new] = rows, keys
+        self.rows.view(RAW)[new], self.keys[new] = rows.view(RAW), keys
         self.texts += names
         self.used += len(rows)
         while self.used >= FILED:
@@ -117,9 +117,8 @@ class FolderShelf:
         """The rows with these numbers."""
         found: Said = np.empty(len(numbers), ROW)
         for file, here in self._by_file(numbers):
-            found[here] = (
-                self.rows[numbers[here] - self.first_open] if file is None else file.take(numbers[here] % FILED)
-            )
+            rows = self.rows.take(numbers[here] - self.first_open) if file is None else file.take(numbers[here] % FILED)
+            found.view(RAW)[here] = rows.view(RAW)
         return found
 
     def names(self, numbers: Numbers) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from everloop_ingest.domain.declared import Values, name_in, text_of
 from everloop_ingest.domain.ranges import Known, Ranges, within
-from everloop_ingest.domain.shelves import NONE, ROW, Floats, Keys, New, Numbers, Said, Table, digests
+from everloop_ingest.domain.shelves import NONE, RAW, ROW, Floats, Keys, New, Numbers, Said, Table, digests, same
 
 if TYPE_CHECKING:
     from everloop_ingest.domain.feedback import Feedback
@@ -129,11 +130,8 @@ def fold(memory: Memory, parts: Sequence[Part], groups: Sequence[int], minute: i
     batch.take()
     batch.remember(minute)
     joined, said, again = batch.joined()
-    ids = [
-        parts[part].ids[row] for part, row in zip(rows.part[joined].tolist(), rows.row[joined].tolist(), strict=True)
-    ]
     return Folded(
-        parts, rows.part[joined], ids, said, batch.label[joined], batch.labelled_at[joined],
+        parts, rows.part[joined], rows.ids(joined), said, batch.label[joined], batch.labelled_at[joined],
         np.bincount(rows.part[again], minlength=len(parts)), batch.before[joined],
         tuple(_met(memory.feedback, batch, minute)), batch.texts(joined, said),
     )  # fmt: skip
@@ -154,8 +152,8 @@ def _met(feedback: Feedback, batch: _Batch, minute: int) -> Iterator[Met]:
         here = opened[mine[rows.part[opened]]]
         for name, hits, value, at in feedback.met(model, rows.keys[rows.key[here]], minute):
             found = here[hits]
-            ids = [rows.parts[rows.part[row]].ids[rows.row[row]] for row in found.tolist()]
-            yield Met(name, rows.part[found], ids, rows.said[found], value, at, np.full(len(found), np.nan))
+            said = rows.said.take(found)
+            yield Met(name, rows.part[found], rows.ids(found), said, value, at, np.full(len(found), np.nan))
 
 
 def _fold_ranges(memory: Memory, parts: Sequence[Part], minute: int) -> Folded:
@@ -250,7 +248,7 @@ def _rows_of(parts: Sequence[Part], groups: Sequence[int]) -> _Rows:
         np.repeat(np.array([one.label is not None for one in parts], np.bool_), counts),
         np.concatenate([one.times for one in parts]),
         np.concatenate([_filled(one.label, len(one.ids)) for one in parts]),
-        np.concatenate([_said(one, group) for one, group in zip(parts, groups, strict=True)]),
+        np.concatenate([_said(one, group) for one, group in zip(parts, groups, strict=True)]).view(ROW),
         np.concatenate([digests(one.group.model, one.ids) for one in parts]),
         parts,
     )  # fmt: skip
@@ -274,20 +272,31 @@ class _Rows:
     def __post_init__(self) -> None:
         """Find which keys are the same."""
         keys, count = self.keys, len(self.keys)
+        if _are_distinct(keys):
+            self.key, self.turn = np.arange(count), np.zeros(count, np.int64)
+            return
         order = np.lexsort((keys[:, 1], keys[:, 0]))
         ordered = keys[order]
         begins = np.ones(count, np.bool_)
-        begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+        begins[1:] = ~same(ordered[1:], ordered[:-1])
         starts = np.flatnonzero(begins)
         self.keys = ordered[starts]
         self.key, self.turn = np.empty(count, np.int64), np.empty(count, np.int64)
         self.key[order] = np.cumsum(begins) - 1
         self.turn[order] = np.arange(count) - starts[self.key[order]]
 
+    def ids(self, rows: Numbers) -> list[str]:
+        """The prediction ids of rows."""
+        if len(rows) == len(self.part):  # each row once, as all that is asked for here is in order
+            return list(chain.from_iterable(part.ids for part in self.parts))
+        places = zip(self.part[rows].tolist(), self.row[rows].tolist(), strict=True)
+        return [self.parts[part].ids[row] for part, row in places]
+
     def names(self, rows: Numbers) -> list[str]:
         """What is remembered as text of each row: its prediction id where it has an entity, declared values if any."""
-        named = (self.said["entity"][rows] != 0).any(axis=1)
         texts = [""] * len(rows)
+        entities = self.said["entity"]
+        named = ((entities[:, 0] | entities[:, 1]) != 0)[rows]
         valued = np.array([part.values is not None for part in self.parts], np.bool_)[self.part[rows]]
         for place in np.flatnonzero(named | valued).tolist():
             part, row = self.parts[self.part[rows[place]]], self.row[rows[place]]
@@ -376,10 +385,11 @@ class _Batch:
         rows = np.flatnonzero(self.joins)
         keys = self.rows.key[rows]
         here = self.opened[keys]
-        said: Said = self.rows.said[here]
-        before = np.flatnonzero(here == NONE)
-        if before.size:
-            said[before] = self.open.shelf.take(self.number[keys[before]])
+        before = here == NONE
+        if before.all():
+            return rows, self.open.shelf.take(self.number[keys]), self.again
+        said: Said = self.rows.said.take(here)
+        said.view(RAW)[before] = self.open.shelf.take(self.number[keys[before]]).view(RAW)
         return rows, said, self.again
 
     def texts(self, rows: Numbers, said: Said) -> list[str]:
@@ -417,17 +427,23 @@ class _Batch:
 
     def _add(self, table: Table, at: Numbers, keys: Numbers, minute: int) -> None:
         keys = keys[np.argsort(at[keys])]
-        rows = self.rows.said[at[keys]]
+        rows = self.rows.said.take(at[keys])
         new = New(rows, self.rows.names(at[keys]), self.value[keys], self.known_at[keys])
         table.add(self.rows.keys[keys], new, minute)
+
+
+def _are_distinct(keys: Keys) -> bool:
+    """Whether the first halves alone tell all of them apart: to sort numbers is a tenth of sorting pairs."""
+    halves = np.sort(keys[:, 0])
+    return bool((halves[1:] != halves[:-1]).all())
 
 
 def _filled(column: Floats | None, rows: int) -> Floats:
     return np.zeros(rows) if column is None else column
 
 
-def _said(part: Part, group: int) -> Said:
-    """What predictions of a part said, under the place of their group."""
+def _said(part: Part, group: int) -> NDArray[np.void]:
+    """What predictions of a part said, under the place of their group, as `RAW`."""
     rows: Said = np.zeros(len(part.ids), ROW) if part.said is None else part.said
     rows["group"] = group
-    return rows
+    return rows.view(RAW)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from everloop.buckets import buckets, partitions_of
+from everloop.buckets import buckets, buckets_in, hashes, lanes_in
 from everloop.events import ENVELOPE, FeedbackLogged, FeedbackRouted, KeysRouted, LabelsLogged, named_id
 from everloop.rows.values import Column, Rows, listed
 from everloop_ingest.domain.declared import pieces, scalars
+from everloop_ingest.domain.picking import picked
 
 LABEL_SOURCE: Final = "labels"
 Numbers = NDArray[Any]
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +42,9 @@ def route(
     """
     if isinstance(event, LabelsLogged) and event.entity_id is not None:
         return [(number, _ranges(event, f"{origin}/{number}")) for number in range(partitions)]
-    keys = _Labels(event) if isinstance(event, LabelsLogged) else _Keys(event, declared)
-    targets = partitions_of(event.prediction_id, partitions)
+    hashed = hashes(event.prediction_id)
+    keys = _Labels(event) if isinstance(event, LabelsLogged) else _Keys(event, hashed, declared)
+    targets = lanes_in(hashed, partitions)
     return [
         (number, part)
         for number in np.unique(targets).tolist()
@@ -53,14 +54,14 @@ def route(
 
 def route_feedback(event: FeedbackLogged, rows: Numbers, partitions: int, origin: str) -> Iterator[tuple[int, Routed]]:
     """The same of these rows of feedback, by name as well."""
-    targets = partitions_of(_pick(event.prediction_id, rows), partitions)
+    targets = lanes_in(hashes(picked(event.prediction_id, rows)), partitions)
     names = np.array(event.name, dtype=object)[rows]
     for number in np.unique(targets).tolist():
         for name in dict.fromkeys(names[targets == number].tolist()):
             some = rows[(targets == number) & (names == name)]
             fields = {
-                "name": name, "prediction_id": _pick(event.prediction_id, some), "times": _pick(event.said_at, some),
-                "value": _pick(event.value, some),
+                "name": name, "prediction_id": picked(event.prediction_id, some), "times": picked(event.said_at, some),
+                "value": picked(event.value, some),
             }  # fmt: skip
             identity = named_id(FeedbackRouted.__name__, f"{origin}/{number}/{name}")
             yield number, Routed(identity, event.time, event.model, fields, FeedbackRouted)
@@ -69,10 +70,11 @@ def route_feedback(event: FeedbackLogged, rows: Numbers, partitions: int, origin
 class _Keys:
     """What the join needs of a record of rows; columns are prepared once for all partitions."""
 
-    def __init__(self, rows: Rows, declared: Sequence[str]) -> None:
+    def __init__(self, rows: Rows, hashed: NDArray[np.uint64], declared: Sequence[str]) -> None:
         self.rows = rows
         self.time = datetime.fromtimestamp(max(rows.times, default=0) / 1000, UTC)
-        self.times, self.buckets = np.array(rows.times, np.int64), buckets(rows.entities)
+        self.times = np.array(rows.times, np.int64)
+        self.buckets = buckets(rows.entity_id) if rows.entity_id else buckets_in(hashed)
         self.score, self.label, self.shadow = _finite(rows.score), _finite(rows.label), _finite(rows.shadow_score)
         self.said = {name: getattr(rows, name) for name in ("version", "digest", "arm", "epoch", "shadow_version")}
         told = declared if rows.source != "bootstrap" else ()  # history is in no window
@@ -89,15 +91,15 @@ class _Keys:
     def _told(self, rows: Numbers) -> dict[str, Any]:
         return {
             "bucket": self.buckets[rows], "score": _of(self.score, rows), "shadow_score": _of(self.shadow, rows),
-            "entity_id": _pick(self.rows.entity_id, rows) if self.rows.entity_id else None,
-            "segments": {name: _pick(values, rows) for name, values in self.segments.items()} or None,
+            "entity_id": picked(self.rows.entity_id, rows) if self.rows.entity_id else None,
+            "segments": {name: picked(values, rows) for name, values in self.segments.items()} or None,
         }  # fmt: skip
 
     def _part(
         self, rows: Numbers, name: str, kind: dict[str, Any], said: dict[str, Any], more: dict[str, Any]
     ) -> Routed:  # fmt: skip
         known = self.rows
-        keys = {"prediction_id": _pick(known.prediction_id, rows), "times": self.times[rows]}
+        keys = {"prediction_id": picked(known.prediction_id, rows), "times": self.times[rows]}
         fields = {**_EMPTY, **kind, "source": known.source, **said, **keys, **more}
         return Routed(named_id("KeysRouted", name), self.time, known.model, fields)
 
@@ -113,7 +115,7 @@ class _Labels:
         """The labels of one partition."""
         fields = {
             **_EMPTY, "kind": "label", "source": LABEL_SOURCE,
-            "prediction_id": _pick(self.event.prediction_id, rows), "times": self.times[rows],
+            "prediction_id": picked(self.event.prediction_id, rows), "times": self.times[rows],
             "label": self.label[rows],
         }  # fmt: skip
         yield Routed(named_id("KeysRouted", f"{name}/label"), self.event.time, self.event.model, fields)
@@ -143,7 +145,3 @@ def _finite(column: Column | None) -> NDArray[np.float64] | None:
 
 def _of(column: NDArray[np.float64] | None, rows: Numbers) -> NDArray[np.float64] | None:
     return None if column is None else column[rows]
-
-
-def _pick(column: Sequence[V], rows: Numbers) -> list[V]:
-    return [column[row] for row in rows.tolist()]

@@ -7,6 +7,7 @@ on a `Shelf`, in memory or on disk. Numbers count arrivals from 0 and never come
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from math import prod
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -28,6 +29,8 @@ ROW: Final = np.dtype([
 ])  # fmt: skip
 """What a prediction said: `time` in ms, NaN where there is no score, `group` a place in a list of groups; `entity` is a
 digest of model and entity, 0 where there is none."""
+RAW: Final = np.dtype((np.void, ROW.itemsize))
+"""The same bytes without fields: numpy copies such rows at once, others field by field, in ten times the time."""
 NONE: Final = -1
 """Instead of when a label was known: there is none. Instead of a number: not found."""
 FULL: Final = 0.75
@@ -78,12 +81,12 @@ class MemoryShelf:
         self.texts += names
         if self.used + len(rows) > len(self.rows):
             self.rows = grown(self.rows[: self.used], len(rows))
-        self.rows[self.used : self.used + len(rows)] = rows
+        self.rows.view(RAW)[self.used : self.used + len(rows)] = rows.view(RAW)
         self.used += len(rows)
 
     def take(self, numbers: Numbers) -> Said:
         """The rows with these numbers."""
-        return self.rows[numbers - self.base]
+        return self.rows.take(numbers - self.base)
 
     def names(self, numbers: Numbers) -> list[str]:
         """The names of rows."""
@@ -173,7 +176,7 @@ class Table:
         while left.size:
             low = self.slots[slot]
             place, alive = self._places(low)
-            hit = alive & (self.keys[place] == keys[left]).all(axis=1)
+            hit = alive & same(self.keys[place], keys[left])
             found[left[hit]] = place[hit] + self.base
             on, step = ~hit & (low != _EMPTY), step + 1
             left, slot = left[on], (slot[on] + step) & (len(self.slots) - 1)
@@ -303,7 +306,17 @@ class Table:
 def digests(model: str, names: Sequence[str]) -> Keys:
     """The digest of each prediction id of a model: XXH3-128, seeded with the XXH3-64 of the model."""
     seed = xxh3_64_intdigest(_utf8(model))
-    return np.frombuffer(b"".join([xxh3_128_digest(_utf8(name), seed) for name in names]), "<u8").reshape(-1, 2)
+    try:
+        found = b"".join(map(xxh3_128_digest, map(str.encode, names), repeat(seed)))
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can carry
+        found = b"".join([xxh3_128_digest(_utf8(name), seed) for name in names])
+    return np.frombuffer(found, "<u8").reshape(-1, 2)
+
+
+def same(some: Keys, others: Keys) -> NDArray[np.bool_]:
+    """Which are equal, row by row. To compare halves takes a tenth of what `all` over both columns takes."""
+    equal: NDArray[np.bool_] = (some[:, 0] == others[:, 0]) & (some[:, 1] == others[:, 1])
+    return equal
 
 
 def places_of(rows: Said, entities: Keys, start: int, end: int) -> Numbers:
