@@ -143,7 +143,7 @@ def test_streams_of_several_batches_or_compressed_are_left_to_pyarrow(more: dict
         {"entity_id": ["a", None, "c"]},
         {"more": [1.0, 2.0, 3.0]}, {"prediction_id": [], "time": pa.array([], pa.int64())},
     ],
-    ids=lambda changed: "-".join(changed),
+    ids="-".join,
 )  # fmt: skip
 def test_what_no_record_has_is_left_to_who_can_say_why(changed: dict[str, object]) -> None:
     assert direct(a_stream(**changed)) is None
