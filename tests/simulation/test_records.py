@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from everloop.buckets import partition
+from everloop.buckets import hashes, lanes_in, partition
 from everloop.codec import decode
 from everloop.events import EVERY_MODEL, Event, WindowsKept
 from everloop.runtime.log import Record
@@ -63,7 +63,7 @@ def test_a_record_stands_where_the_registry_says(undisturbed: Stack, topic: Topi
             assert record.place.partition == getattr(event, "partition", None)
         elif topic.placed_by == "prediction id":
             ids = getattr(event, "prediction_id", ())
-            assert {partition(one, PARTITIONS) for one in ids} <= {record.place.partition}
+            assert set(lanes_in(hashes(ids), PARTITIONS).tolist()) <= {record.place.partition}
 
 
 @EVERY_TOPIC
