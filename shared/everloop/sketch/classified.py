@@ -71,26 +71,15 @@ class ScoreCounts:
             brier_squares=_total(wrong**4),
         )
 
-    def merge(self, other: ScoreCounts) -> ScoreCounts:
-        """Add all counts and sums."""
+    def merge(self, other: ScoreCounts, sign: int = 1) -> ScoreCounts:
+        """Add all counts and sums; with the sign -1 take them away, which is exact: each is linear in whole numbers."""
         return ScoreCounts(
-            self.positives + other.positives,
-            self.negatives + other.negatives,
-            self.calibration + other.calibration,
-            self.log_loss + other.log_loss,
-            self.log_loss_squares + other.log_loss_squares,
-            self.brier_squares + other.brier_squares,
-        )
-
-    def less(self, other: ScoreCounts) -> ScoreCounts:
-        """Take away all counts and sums: exact, since each is linear in whole numbers."""
-        return ScoreCounts(
-            self.positives - other.positives,
-            self.negatives - other.negatives,
-            self.calibration - other.calibration,
-            self.log_loss - other.log_loss,
-            self.log_loss_squares - other.log_loss_squares,
-            self.brier_squares - other.brier_squares,
+            self.positives + sign * other.positives,
+            self.negatives + sign * other.negatives,
+            self.calibration + sign * other.calibration,
+            self.log_loss + sign * other.log_loss,
+            self.log_loss_squares + sign * other.log_loss_squares,
+            self.brier_squares + sign * other.brier_squares,
         )
 
     @property

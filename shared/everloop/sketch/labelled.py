@@ -89,7 +89,7 @@ class Labelled:
         made = cls._first(task, scale, scores, labels, ages_ms, points)
         old = cls._first(task, scale, scores[again], before[again], ages_ms[again], points[again])
         aged = usable(task, scores, labels) & ~known
-        return replace(made.less(old), ages=count_delays(np.asarray(ages_ms, dtype=np.int64)[aged]))
+        return replace(made.merge(old, -1), ages=count_delays(np.asarray(ages_ms, dtype=np.int64)[aged]))
 
     @classmethod
     def _first(
@@ -127,31 +127,22 @@ class Labelled:
         rows = min((rows for rows, _, _ in self.series.values()), default=0)
         return self.scores.sound and self.residuals.sound and min(rows, self.rejected) >= 0
 
-    def merge(self, other: Labelled) -> Labelled:
-        """Add all counts and sums. Raises `InvalidError` (`shape`) where task or scale differ."""
+    def merge(self, other: Labelled, sign: int = 1) -> Labelled:
+        """Add all counts and sums; with the sign -1 take them away.
+
+        Raises `InvalidError` (`shape`) where task or scale differ.
+        """
         if (self.task, self.scale) != (other.task, other.scale):
             message = "labelled rows of two tasks or scales do not add up: merge those of one version only"
             raise InvalidError("shape", message)
         return Labelled(
             self.task,
             self.scale,
-            self.scores.merge(other.scores),
-            self.residuals.merge(other.residuals),
-            self.ages + other.ages,
-            _merged(self.series, other.series),
-            self.rejected + other.rejected,
-        )
-
-    def less(self, other: Labelled) -> Labelled:
-        """Take away all counts and sums of rows with the same task and scale."""
-        return Labelled(
-            self.task,
-            self.scale,
-            self.scores.less(other.scores),
-            self.residuals.less(other.residuals),
-            self.ages - other.ages,
-            _merged(self.series, {start: (-a, -b, -c) for start, (a, b, c) in other.series.items()}),
-            self.rejected - other.rejected,
+            self.scores.merge(other.scores, sign),
+            self.residuals.merge(other.residuals, sign),
+            self.ages + sign * other.ages,
+            _merged(self.series, other.series, sign),
+            self.rejected + sign * other.rejected,
         )
 
     def age_ms(self, share: float) -> int | None:
@@ -234,11 +225,11 @@ def _series(points: Integers, wrong: Integers, loss: Integers) -> dict[int, tupl
 
 
 def _merged(
-    one: Mapping[int, tuple[int, int, int]], two: Mapping[int, tuple[int, int, int]]
+    one: Mapping[int, tuple[int, int, int]], two: Mapping[int, tuple[int, int, int]], sign: int
 ) -> dict[int, tuple[int, int, int]]:
     nothing = (0, 0, 0)
     both = {start: (one.get(start, nothing), two.get(start, nothing)) for start in {**one, **two}}
-    sums = {start: (a[0] + b[0], a[1] + b[1], a[2] + b[2]) for start, (a, b) in both.items()}
+    sums = {start: (a[0] + sign * b[0], a[1] + sign * b[1], a[2] + sign * b[2]) for start, (a, b) in both.items()}
     return {start: found for start, found in sums.items() if any(found)}
 
 

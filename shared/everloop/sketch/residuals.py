@@ -42,24 +42,14 @@ class Residuals:
         clipped = int(np.count_nonzero(units == LARGEST))
         return cls(units.size, absolute, sum_of_squares(units), sum_of_squares(units * units), clipped)
 
-    def merge(self, other: Residuals) -> Residuals:
-        """Add all sums."""
+    def merge(self, other: Residuals, sign: int = 1) -> Residuals:
+        """Add all sums; with the sign -1 take them away."""
         return Residuals(
-            self.rows + other.rows,
-            self.absolute + other.absolute,
-            self.squares + other.squares,
-            self.fourths + other.fourths,
-            self.clipped + other.clipped,
-        )
-
-    def less(self, other: Residuals) -> Residuals:
-        """Take away all sums."""
-        return Residuals(
-            self.rows - other.rows,
-            self.absolute - other.absolute,
-            self.squares - other.squares,
-            self.fourths - other.fourths,
-            self.clipped - other.clipped,
+            self.rows + sign * other.rows,
+            self.absolute + sign * other.absolute,
+            self.squares + sign * other.squares,
+            self.fourths + sign * other.fourths,
+            self.clipped + sign * other.clipped,
         )
 
     @property

@@ -75,7 +75,7 @@ class SegmentLabels:
             old = SegmentLabels(self.layout, self.task)
             some = {name: [values[row] for row in again.tolist()] for name, values in columns.items()}
             old._add(some, scores[again], before[again])
-            self._lose(old)
+            self.merge(old, -1)
 
     def _add(self, columns: Mapping[str, Sequence[object]], scores: Floats, labels: Floats) -> None:
         kept = usable(self.task, scores, labels)
@@ -98,25 +98,19 @@ class SegmentLabels:
         sides[self.places[low:high] - segment * width] = self.counts[low:high]
         return ScoreCounts(negatives=sides[: self.bins], positives=sides[self.bins :])
 
-    def merge(self, other: SegmentLabels) -> None:
-        """Add what another one of the same layout has counted. Raises `InvalidError` (`shape`) for other segments."""
+    def merge(self, other: SegmentLabels, sign: int = 1) -> None:
+        """Add what another one of the same layout has counted; with the sign -1 take it away.
+
+        Raises `InvalidError` (`shape`) for other segments.
+        """
         if (self.rows.size, self.bins, self.task) != (other.rows.size, other.bins, other.task):
             raise InvalidError("shape", "two sketches have different segments: merge one version's sketches only")
         self._settle()
         other._settle()
-        self.rows += other.rows
-        self._count(np.concatenate([self.places, other.places]), np.concatenate([self.counts, other.counts]))
+        self.rows += sign * other.rows
+        self._count(np.concatenate([self.places, other.places]), np.concatenate([self.counts, sign * other.counts]))
         for segment, sums in other.residuals.items():
-            self.residuals[segment] = self.residuals.get(segment, Residuals()).merge(sums)
-
-    def _lose(self, other: SegmentLabels) -> None:
-        """Take away what another one of the same layout has counted."""
-        self._settle()
-        other._settle()
-        self.rows -= other.rows
-        self._count(np.concatenate([self.places, other.places]), np.concatenate([self.counts, -other.counts]))
-        for segment, sums in other.residuals.items():
-            self.residuals[segment] = self.residuals.get(segment, Residuals()).less(sums)
+            self.residuals[segment] = self.residuals.get(segment, Residuals()).merge(sums, sign)
 
     @property
     def sound(self) -> bool:

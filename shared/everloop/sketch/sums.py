@@ -59,15 +59,10 @@ class Sums:
                 self._count("labelled", places[np.isfinite(loss[part])])
                 self._sum("loss_e6", places, loss[part], 1e6)
 
-    def merge(self, other: Sums) -> None:
-        """Add bucket by bucket."""
+    def merge(self, other: Sums, sign: int = 1) -> None:
+        """Add bucket by bucket; with the sign -1 take away."""
         for name, sums in other.measures.items():
-            self._of(name).__iadd__(sums)
-
-    def lose(self, other: Sums) -> None:
-        """Take away bucket by bucket."""
-        for name, sums in other.measures.items():
-            self._of(name).__isub__(sums)
+            self._of(name).__iadd__(sign * sums)
 
     def arm_sums(self) -> ArmSums:
         """As the value that a window carries."""

@@ -44,7 +44,7 @@ def add_labels(
     if (again := ~np.isnan(before)).any():
         old = Sums()
         old.add(buckets[again], loss=(before[again] - said[again]) ** 2)
-        cell.sums.lose(old)
+        cell.sums.merge(old, -1)
     if cell.labelled is None:
         cell.labelled = Labelled.empty(rules.task, scale)
     made = Labelled.observe(rules.task, scale, said, true, ages, times - times % step, before)
