@@ -5,10 +5,11 @@ The world has two numeric features. A positive is likelier where `a` is large; a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -39,6 +40,7 @@ from everloop.jobs import InlineJobs, Work
 from everloop.loop import Loop
 from everloop.metrics import Metrics
 from everloop.models import Scorer, load
+from everloop.models.probe import ProbeResult, probe_in_child
 from everloop.runtime.control import ControlService
 from everloop.runtime.data import DataService, Fold
 from everloop.runtime.journal import Validity
@@ -104,7 +106,17 @@ def trained(spec: bytes) -> Mapping[str, JsonValue]:
 @cache
 def measured(spec: bytes) -> Mapping[str, JsonValue]:
     """The gatekeeper's own measuring, once per specification."""
-    return measure(CheckSpec.model_validate_json(spec), STORE).model_dump(mode="json")
+    return measure(CheckSpec.model_validate_json(spec), STORE, probed).model_dump(mode="json")
+
+
+PROBED: dict[str, ProbeResult] = {}
+
+
+def probed(path: Path, sha256: str, sample: Mapping[str, Sequence[object]], timeout_s: float) -> ProbeResult:
+    """The child that loads a file, once per digest: starting Python is most of what a run with crashes takes."""
+    if sha256 not in PROBED:
+        PROBED[sha256] = probe_in_child(path, sha256, sample, timeout_s)
+    return PROBED[sha256]
 
 
 @cache
