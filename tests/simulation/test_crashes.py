@@ -15,6 +15,8 @@ from tests.simulation.faults import Crashes, Name, named
 from tests.simulation.stack import Stack
 from tests.simulation.test_replicas import repeated
 
+pytestmark = pytest.mark.long
+
 SHARDS = 4
 APART = 8
 """Points between two crashes of a run, so that a job is not started too often."""

@@ -15,6 +15,8 @@ from everloop.loop import Test
 from tests.unit.drift import power
 from tests.unit.drift.worlds import WEEK, Lived, World
 
+pytestmark = pytest.mark.long
+
 BUDGET_DAYS = 30
 WORLDS: tuple[World, ...] = ("stationary", "autocorrelated", "seasonal")
 

@@ -9,6 +9,8 @@ from tests.simulation.books import lost, unbalanced, unread
 from tests.simulation.faults import Chaos
 from tests.simulation.stack import JOURNALS, Stack
 
+pytestmark = pytest.mark.long
+
 SEEDS = 10
 SOAK = 1_000
 

@@ -38,6 +38,8 @@ from tests.simulation.window_stream import (
     table,
 )
 
+pytestmark = pytest.mark.long
+
 TUMBLING: Mapping[str, JsonValue] = {}
 REVISED: Mapping[str, JsonValue] = {"revise": "2h"}
 SLIDING: Mapping[str, JsonValue] = {"size": "3h"}
