@@ -10,6 +10,7 @@ import sys
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
+from everloop.collector import spare_the_collector
 from everloop.http import serve_in_thread, service_app
 from everloop.metrics import Metrics
 
@@ -22,6 +23,7 @@ def main(port: int) -> None:
     async def predictions(_: Request) -> JSONResponse:
         return JSONResponse({"accepted": 1, "refused": 0, "items": []}, 202)
 
+    spare_the_collector()
     serving = serve_in_thread(app, port)
     if serving.thread:
         serving.thread.join()

@@ -168,6 +168,13 @@ class Metrics:
             raise TypeError(f"{name} is a {METRICS[name].kind}, not a gauge")
         found.set(value)
 
+    def follow(self, name: Name, read: Callable[[], float]) -> None:
+        """Let a gauge without labels show what `read` gives whenever it is looked at. Errors as `inc`."""
+        found = self._find(name, {})
+        if not isinstance(found, Gauge):
+            raise TypeError(f"{name} is a {METRICS[name].kind}, not a gauge")
+        found.set_function(read)
+
     def observe(self, name: Name, value: float, **labels: str) -> None:
         """Observe one value of a histogram. Errors as `inc`."""
         found = self._find(name, labels)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from everloop import logs
+from everloop.collector import spare_the_collector
 from everloop.hosting import Health, run_polling
 from everloop.http import at_end, serve_in_thread, service_app
 from everloop.metrics import Metrics
@@ -92,6 +93,7 @@ def door(settings: Settings) -> int:
     beater = Beater(_connect(settings, "ingest-beats"), replica=settings.replica, wall=now, metrics=health.metrics)
     known = (beater.is_binary, beater.signatures, beater.feedback)
     add_routes(app, Door(publisher, beater.models, now, health.metrics, *known))
+    spare_the_collector()
     server = serve_in_thread(app, settings.http_port, settings.http_host)
     code = run_polling([Patient(beater, health)], health=health, poll_s=POLL_S)
     server.stop()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import gc
 import logging
 import os
 import time
@@ -22,6 +21,7 @@ import faust
 import structlog
 from faust.types import TP
 
+from everloop.collector import spare_the_collector
 from everloop.errors import EverloopError, FatalError
 from everloop.runtime.broadcast import Broadcast
 from everloop.runtime.data import Curious, Fold, Stepwise, accepts, committable, take
@@ -274,22 +274,12 @@ def run(carriers: Sequence[FaustCarrier]) -> None:
     """Run these rooms in one process and one event loop until a signal."""
     for carrier in carriers:
         carrier.open()
-    _spare_the_collector()
+    spare_the_collector()
     _keep_pages()
     first, *others = (carrier.app for carrier in carriers)
     faust.Worker(
         first, *others, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True
     ).execute_from_commandline()
-
-
-def _spare_the_collector() -> None:
-    """Let cyclic garbage wait: rows are lists and dictionaries by the hundred thousand, and no cycle is among them.
-
-    By its defaults the collector walks over all rows that wait, again and again: half of the time of single rows.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 def _keep_pages() -> None:

@@ -44,6 +44,14 @@ class _Waiting:
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
+@dataclass(slots=True)
+class _Gathered:
+    """What goes out in one call. `late` is when the first of them may wait no longer, for all: a timer costs."""
+
+    items: list[_Waiting] = field(default_factory=list)
+    late: asyncio.TimerHandle | None = None
+
+
 class Publisher:
     """One writer of one event loop: `publish` returns when the broker has acknowledged.
 
@@ -53,12 +61,12 @@ class Publisher:
     def __init__(self, writer: Writer, metrics: Metrics, limits: Limits | None = None) -> None:
         """`writer` belongs to this publisher alone."""
         self._writes: Final = writer
-        self._metrics: Final = metrics
         self._limits: Final = limits or Limits()
-        self._waiting: list[_Waiting] = []
+        self._gathered = _Gathered()
         self._rows = 0
         self._stalled = False
         self._writer: asyncio.Task[None] | None = None
+        metrics.follow("everloop_backlog_rows", lambda: self._rows)
 
     async def publish(self, messages: Sequence[Message], rows: int) -> None:
         """Write, and wait for the acknowledgement. Raises `BacklogError` or `BrokerGoneError`."""
@@ -67,15 +75,10 @@ class Publisher:
         if self._rows and self._rows + rows > self._limits.most_waiting:
             raise BacklogError(f"{self._rows} rows wait for the broker")
         waiting = _Waiting(messages, rows)
-        self._waiting.append(waiting)
-        self._count(rows)
+        self._add(waiting)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
-        late = asyncio.get_running_loop().call_later(self._limits.answer_s, self._late, waiting)
-        try:
-            await waiting.done
-        finally:
-            late.cancel()
+        await waiting.done
 
     def why_not_ready(self) -> str | None:
         """Say that the broker is silent; None while it answers."""
@@ -87,22 +90,33 @@ class Publisher:
             await self._writer
         await self._writes.close()
 
-    def _late(self, waiting: _Waiting) -> None:
+    def _add(self, waiting: _Waiting) -> None:
+        gathered = self._gathered
+        if gathered.late is None:
+            loop = asyncio.get_running_loop()
+            gathered.late = loop.call_later(self._limits.answer_s, self._are_late, gathered)
+        gathered.items.append(waiting)
+        self._rows += waiting.rows
+
+    def _are_late(self, gathered: _Gathered) -> None:
         """Nobody waits any longer: what is under way may arrive, and what comes is not taken until it has."""
         self._stalled = True
-        _settle(waiting.done, BrokerGoneError("the broker has not acknowledged in time"))
+        for item in gathered.items:
+            _settle(item.done, BrokerGoneError("the broker has not acknowledged in time"))
 
     async def _write(self) -> None:
         """Until nothing waits any more."""
         while True:
             await asyncio.sleep(self._limits.gather_s)
-            batch, self._waiting = self._waiting, []
-            error = await self._call([message for item in batch for message in item.messages])
+            gathered, self._gathered = self._gathered, _Gathered()
+            error = await self._call([message for item in gathered.items for message in item.messages])
+            if gathered.late is not None:
+                gathered.late.cancel()
             self._stalled = False
-            self._count(-sum(item.rows for item in batch))
-            for item in batch:
+            self._rows -= sum(item.rows for item in gathered.items)
+            for item in gathered.items:
                 _settle(item.done, error)
-            if not self._waiting:
+            if not self._gathered.items:
                 self._writer = None
                 return
 
@@ -114,10 +128,6 @@ class Publisher:
             logger.error("not_acknowledged", records=len(messages), message=message)  # noqa: TRY400 -- one line
             return BrokerGoneError("the broker has not acknowledged")
         return None
-
-    def _count(self, rows: int) -> None:
-        self._rows += rows
-        self._metrics.set("everloop_backlog_rows", self._rows)
 
 
 def _settle(done: asyncio.Future[None], error: BrokerGoneError | None) -> None:
