@@ -84,7 +84,7 @@ def noise_per_row(shape: Shape, reference: ArrayLike) -> Floats:
     freedom = np.maximum(1, np.count_nonzero(shape.grouped(counts), axis=-1) - 1).astype(np.float64)
     match shape.test:
         case "psi" | "chi_square":
-            return freedom
+            return np.asarray(freedom)
         case "jensen_shannon":
             return np.asarray(freedom / (8 * math.log(2)))
         case "ks":

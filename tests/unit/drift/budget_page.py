@@ -54,7 +54,7 @@ PROMISED: Final = """\
 By simulation through calibration and policy, worlds that do not change (a window per hour, 100 rows, five columns and
 scores; means that wander by an AR(1) of 0.8 and 0.1 deviations; a daily swing of 0.4, which scores follow), with a
 reference of six weeks and a budget of 1 per 30d; and a swing of 2, 60 rows, a reference of 15 days and a budget of 1
-per 7d (`tidal`). `make test` lives through 54 weeks, the soak through 1,248. Both hold the lower 95 % bound of the rate
+per 7d (`tidal`). `make test` lives through 52 weeks, the soak through 1,248. Both hold the lower 95 % bound of the rate
 (Poisson) to the budget, and over 50 weeks or more the rate to 1.25 times the budget. The soak gave:"""
 
 KEPT_BUDGETS: Final = table(
