@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from everloop.story.drifting import Course, Histogram, Row, Told
     from everloop.story.feedback import Feedback
 
-COLUMNS = ("column", "drift", "importance", "score", "p adjusted", "judged by", "missing", "reference", "current")
+COLUMNS = (
+    "column", "drift", "importance", "score", "p adjusted", "judged by", "against", "missing", "reference", "current",
+)  # fmt: skip
 EPISODES = ("episode", "version", "opened", "closed", "windows", "first bad", "began", "between")
 BLOCKS = "▁▂▃▄▅▆▇█"
+HOURS = {"hour_of_day": "hour of the day", "hour_of_week": "hour of the week"}
+WHY = {"shown": "the profile shows it", "loop": "the loop file says so"}
 WIDEST = 40
 """Characters of a name; more are cut off, in a terminal."""
 
@@ -78,7 +82,19 @@ def read(log: Log, model: str, start: int | None) -> Told:
     closed, feedback = _windows(log, model, shown)
     rows = rows_of(shown, closed) if shown else ()
     labelled = labelled_of(judged, start)
-    return Told(shown, rows, course, episodes_of(judged), feedback.stretches(start), labelled)
+    why = _season_why(log, model, shown.version) if shown and shown.season else ""
+    return Told(shown, rows, course, episodes_of(judged), feedback.stretches(start), labelled, why)
+
+
+def _season_why(log: Log, model: str, version: str | None) -> str:
+    """Why this version's windows are compared by the hour; empty where its profile is gone."""
+    from everloop import topics
+    from everloop.cli.reading import read_all
+    from everloop.events import ModelVersionCreated
+
+    made = (one.event for one in read_all(log, [topics.TRAINING.name], model))
+    found = [one for one in made if isinstance(one, ModelVersionCreated) and one.version == version]
+    return found[-1].profile.season_why if found else ""
 
 
 def _windows(log: Log, model: str, shown: WindowJudged | None) -> tuple[WindowClosed | None, Feedback]:
@@ -125,10 +141,20 @@ def head_lines(model: str, told: Told) -> Iterator[str]:
     revision = f" (revision {window.revision})" if window.revision else ""
     yield plain(f"{model} version {window.version}, {times}{revision}, {window.rows} rows: {window.verdict}")
     yield plain(said(window.reason))
+    if window.season is not None:
+        yield season_line(window.season, told)
     if window.episode is not Episode.NONE:
         yield f"episode of {window.episode_kind} {window.episode}{began(window.change)}"
     if told.rows and all(one.ranked is None or one.ranked.importance is None for one in told.rows):
         yield "importance of columns was not measured: all count the same"
+
+
+def season_line(season: str, told: Told) -> str:
+    """By which hour columns are compared, why so, and how many are not."""
+    why = f": {WHY[told.season_why]}" if told.season_why in WHY else ""
+    whole = [one.name if one.ranked else "scores" for one in told.rows if one.against == "whole"]
+    rest = plain(f"; with the whole reference: {', '.join(map(_cut, whole))}") if whole else ""
+    return f"compared with the same {HOURS[season]} (UTC) of the reference{why}{rest}"
 
 
 def began(change: ChangePoint | None) -> str:
@@ -150,7 +176,8 @@ def row_cells(row: Row) -> list[str]:
     held = ", ".join(f"{one.test} {number(one.value)}{' drifted' if one.drifted else ''}" for one in row.measures)
     missing = f"{seen.missing_reference:.1%} → {seen.missing_current:.1%}" if seen else "–"
     name = row.name if ranked else "(scores)"
-    return [plain(name), *(number(one) for one in figures), plain(held) or "–", missing]
+    against = HOURS.get(row.against or "", row.against) or "–"
+    return [plain(name), *(number(one) for one in figures), plain(held) or "–", against, missing]
 
 
 def episode_cells(one: Course) -> list[str]:
@@ -185,9 +212,12 @@ def value_of(model: str, told: Told) -> dict[str, object]:
     if window is not None:
         shown = window.model_dump(
             mode="json",
-            include={"version", "verdict", "revision", "rows", "reason", "episode", "episode_id", "episode_kind"},
-        )
+            include={
+                "version", "verdict", "revision", "rows", "reason", "episode", "episode_id", "episode_kind", "season",
+            },
+        )  # fmt: skip
         shown |= _times(start=window.start, end=window.end) | {"change": _change_value(window.change)}
+        shown["season_why"] = told.season_why or None
     return {
         "model": model,
         "window": shown,
@@ -205,7 +235,8 @@ def _row_value(row: Row) -> dict[str, object]:
     ranked = row.ranked.model_dump(mode="json") if row.ranked else {"name": row.name}
     measures = [one.model_dump(mode="json", exclude={"name"}) for one in row.measures]
     seen: Histogram | None = row.histogram
-    return {**ranked, "drifted": row.drifted, "measures": measures, "histogram": asdict(seen) if seen else None}
+    drawn = asdict(seen) if seen else None
+    return {**ranked, "drifted": row.drifted, "against": row.against, "measures": measures, "histogram": drawn}
 
 
 def _course_value(one: Course) -> dict[str, object]:

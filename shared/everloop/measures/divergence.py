@@ -73,26 +73,26 @@ def divergence(shape: Shape, reference: ArrayLike, current: ArrayLike) -> Floats
     return np.square(_distance(shape, reference, current))
 
 
-def noise_per_row(shape: Shape, reference: ArrayLike) -> float:
-    """The mean of the divergence where nothing has changed, over 1/n + 1/m; from the reference's counts (bins,).
+def noise_per_row(shape: Shape, reference: ArrayLike) -> Floats:
+    """The mean of the divergence where nothing has changed, over 1/n + 1/m; of the reference's counts, (..., bins).
 
     psi and chi_square: degrees of freedom (Yurdakul 2018; Pearson 1900). jensen_shannon: those / (8 ln 2), by its
     second-order expansion (Lin 1991). ks: pi^2 / 12, the second moment of Kolmogorov's distribution. wasserstein: the
     square of the mean of the integral of a Brownian bridge's size (del Barrio et al. 1999).
     """
     counts = np.asarray(reference, dtype=np.float64)
-    freedom = max(1, int(np.count_nonzero(shape.grouped(counts))) - 1)
+    freedom = np.maximum(1, np.count_nonzero(shape.grouped(counts), axis=-1) - 1).astype(np.float64)
     match shape.test:
         case "psi" | "chi_square":
-            return float(freedom)
+            return np.asarray(freedom)
         case "jensen_shannon":
-            return freedom / (8 * math.log(2))
+            return np.asarray(freedom / (8 * math.log(2)))
         case "ks":
-            return _KOLMOGOROV
+            return np.full_like(freedom, _KOLMOGOROV)
         case _:
-            below = np.cumsum(counts)[:-1] / max(1.0, counts.sum())
+            below = np.cumsum(counts, axis=-1)[..., :-1] / np.maximum(1.0, counts.sum(axis=-1, keepdims=True))
             gaps = np.diff(shape.places) / (shape.deviation or math.inf) if shape.places is not None else below
-            return float(2 / math.pi * (np.sqrt(np.clip(below * (1 - below), 0, None)) * gaps).sum() ** 2)
+            return np.asarray(2 / math.pi * (np.sqrt(np.clip(below * (1 - below), 0, None)) * gaps).sum(axis=-1) ** 2)
 
 
 def inverse_rows(reference_rows: ArrayLike, current_rows: ArrayLike) -> Floats:

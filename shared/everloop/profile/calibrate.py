@@ -18,8 +18,9 @@ from everloop.measures import components, policy, running
 from everloop.measures.divergence import Shape, divergence, inverse_rows, noise_per_row, standardised
 from everloop.profile.cut import Cuts, cut
 from everloop.profile.groups import column_groups
+from everloop.profile.hours import Hours, of_holdout, references, with_slots
 from everloop.profile.places import places_of
-from everloop.profile.sample import Counted, Sample, counted, slots_of
+from everloop.profile.sample import Counted, Sample, counted
 from everloop.profile.seasons import SLOTS
 from everloop.profile.values import AlarmCurve, Band, Bands, Calibration, ColumnProfile, Profile, Season
 
@@ -73,32 +74,29 @@ def calibrated(profile: Profile, sample: Sample, rules: Rules) -> Profile:
     """The profile with its season, and with what its windows show; without the latter where there are too few."""
     cuts = cut(sample.times, rules.every_ms, rules.size_ms, rules.rows, rules.min_rows, sample.since)
     counts = {column.name: counted(column, sample.columns[column.name], sample, cuts) for column in profile.columns}
-    season, why = _season(profile, counts, cuts, rules)
+    season, why = _season(profile, counts, cuts, rules, sample)
+    hours = Hours.of(cuts, season, sample, sample.known) if season else None
+    held, of_scores = of_holdout(cuts, season, sample)
     known = profile.model_copy(update={"season": season, "season_why": why})
-    if season is not None:
-        seasonal = tuple(
-            column.model_copy(update={"slots": slots_of(column, sample.columns[column.name], sample.times, season)})
-            for column in profile.columns
-        )
-        known = known.model_copy(update={"columns": seasonal})
+    known = with_slots(known, sample, season, scores=of_scores is not None) if season else known
     if len(cuts.ranges) < FEWEST:
         return known
-    columns = [measured(column, counts[column.name], cuts, rules.test, season) for column in profile.columns]
+    columns = [measured(column, counts[column.name], cuts, rules.test, hours) for column in profile.columns]
     scores = counted(profile.score, sample.scores, sample.all_inside(), cuts)
-    columns.append(measured(profile.score, scores, cuts, rules.score_test, None, name=SCORE))
+    columns.append(measured(profile.score, scores, cuts, rules.score_test, held, name=SCORE))
     return known.model_copy(update={"calibration": _calibration(columns, cuts, rules)})
 
 
 def measured(
-    column: ColumnProfile, counts: Counted, cuts: Cuts, test: Test, season: Season | None, *, name: str | None = None
+    column: ColumnProfile, counts: Counted, cuts: Cuts, test: Test, hours: Hours | None, *, name: str | None = None
 ) -> Column:
     """Each window against the reference without its own rows."""
     shape = shape_of(column, test)
     scores = components.of_column(column.counts, column_groups(column), numeric=column.kind == "numeric")
-    reference, current = _references(counts, cuts, season), counts.windows
+    reference, current = references(counts, cuts, hours), counts.windows
     inverse = inverse_rows(reference.sum(axis=1), current.sum(axis=1))
     raw = Raw(
-        divergence(shape, reference, current), noise_per_row(shape, counts.reference) * inverse,
+        divergence(shape, reference, current), noise_per_row(shape, reference) * inverse,
         components.moved(scores, reference, current), components.noise(scores, reference, inverse),
     )  # fmt: skip
     strong, numbers = np.full(len(inverse), np.nan), np.zeros_like(raw.moved)
@@ -160,14 +158,9 @@ def shape_of(column: ColumnProfile, test: Test) -> Shape:
     return Shape.of(test, column_groups(column), places_of(column.edges) if numeric else None, column.deviation)
 
 
-def _references(counts: Counted, cuts: Cuts, season: Season | None) -> Floats:
-    """For each window the counts that it is compared with, without the window's own rows."""
-    if season is None:
-        return counts.reference - counts.inside
-    return cuts.slots(season) @ counts.by_slot(cuts, season) - counts.windows
-
-
-def _season(profile: Profile, counts: dict[str, Counted], cuts: Cuts, rules: Rules) -> tuple[Season | None, str]:
+def _season(
+    profile: Profile, counts: dict[str, Counted], cuts: Cuts, rules: Rules, sample: Sample
+) -> tuple[Season | None, str]:
     """Which season, and why: what the loop file says, or what the windows show."""
     if rules.season != "auto":
         wanted = None if rules.season == "none" else rules.season
@@ -175,9 +168,13 @@ def _season(profile: Profile, counts: dict[str, Counted], cuts: Cuts, rules: Rul
     if rules.size_ms > LONGEST_MS or rules.rows is not None:
         return None, "windows of several hours have none"
     best: tuple[Season | None, str] = (None, _lacks(cuts, "hour_of_day") or "none shown")
+    wide = _excess(profile, counts, cuts, rules.test, None)
     for season in SLOTS:
-        if not _lacks(cuts, season) and _shows(profile, counts, cuts, rules, season, best[0]):
-            best = season, "shown"
+        if _lacks(cuts, season):
+            continue
+        near = _excess(profile, counts, cuts, rules.test, Hours.of(cuts, season, sample, sample.known))
+        if _shows(wide, near, cuts):
+            best, wide = (season, "shown"), near
     return best
 
 
@@ -187,14 +184,11 @@ def _lacks(cuts: Cuts, season: Season) -> str:
     return "" if repeats >= REPEATS[season] else f"too short: each hour needs {REPEATS[season]} times, has {repeats}"
 
 
-def _shows(
-    profile: Profile, counts: dict[str, Counted], cuts: Cuts, rules: Rules, season: Season, over: Season | None
-) -> bool:
+def _shows(wide: Floats, near: Floats, cuts: Cuts) -> bool:
     """Whether windows are clearly nearer to their own hour than to the reference (or to the coarser season).
 
     What divergences have beyond their noise must at least halve, and the gain stand out over days by three errors.
     """
-    wide, near = (_excess(profile, counts, cuts, rules.test, one) for one in (over, season))
     days = cuts.ends // DAY_MS
     gains = np.array([np.mean((wide - near)[days == day]) for day in np.unique(days)])
     if len(gains) < 2:  # noqa: PLR2004 - a deviation needs two
@@ -203,15 +197,14 @@ def _shows(
     return bool(gains.mean() > SIGNS * error and near.mean() <= wide.mean() / 2)
 
 
-def _excess(profile: Profile, counts: dict[str, Counted], cuts: Cuts, test: Test, season: Season | None) -> Floats:
+def _excess(profile: Profile, counts: dict[str, Counted], cuts: Cuts, test: Test, hours: Hours | None) -> Floats:
     """Per window the divergences beyond their noise, in units of noise per row, added up over columns."""
     total = np.zeros(len(cuts.ranges))
     for column in profile.columns:
         shape, held = shape_of(column, test), counts[column.name]
-        reference = _references(held, cuts, season)
-        per_row = noise_per_row(shape, held.reference)
+        reference = references(held, cuts, hours)
         inverse = inverse_rows(reference.sum(axis=1), held.windows.sum(axis=1))
-        found = divergence(shape, reference, held.windows) / per_row - inverse
+        found = divergence(shape, reference, held.windows) / noise_per_row(shape, reference) - inverse
         total += np.where(np.isfinite(found), found, 0.0)
     return total
 

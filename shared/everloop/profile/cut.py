@@ -31,6 +31,11 @@ class Cuts:
     rows: int | None
 
     @property
+    def begins(self) -> Ints:
+        """When each slice begins (ms)."""
+        return self.first + np.arange(self.slices, dtype=np.int64) * self.every_ms
+
+    @property
     def ends(self) -> Ints:
         """When each window ends (ms)."""
         return np.asarray(self.first + self.ranges[:, 1] * self.every_ms, dtype=np.int64)
@@ -49,7 +54,7 @@ class Cuts:
 
     def slot_of_slices(self, season: Season) -> Ints:
         """The slot that each slice begins in."""
-        return slot_of(self.first + np.arange(self.slices, dtype=np.int64) * self.every_ms, season)
+        return slot_of(self.begins, season)
 
     def slots(self, season: Season) -> NDArray[np.float64]:
         """Which slots each window touches, 0 or 1, shape (windows, slots)."""

@@ -31,6 +31,7 @@ Ints = NDArray[np.int64]
 class Sample:
     """Rows in order of time: columns by name, scores, times (ms); `inside` says which are the profile's reference.
 
+    `held` says which are the holdout, whose scores are the profile's; None: not known, and scores have no season.
     Windows that begin before `since` (ms) are not looked at.
     """
 
@@ -39,6 +40,12 @@ class Sample:
     times: Ints
     inside: NDArray[np.bool_]
     since: int = 0
+    held: NDArray[np.bool_] | None = None
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which rows are not from before `since`: what was before a change is no reference for what comes after it."""
+        return np.asarray(self.times >= self.since)
 
     def all_inside(self) -> Sample:
         """The same, all of it compared with all of it."""
@@ -53,10 +60,6 @@ class Counted:
     reference: Floats
     windows: Floats
     inside: Floats
-
-    def by_slot(self, cuts: Cuts, season: Season) -> Floats:
-        """Counts per slot of the season, shape (slots, bins)."""
-        return _by_slot(self.per_slice, cuts, season)
 
 
 def counted(column: ColumnProfile, values: Values, sample: Sample, cuts: Cuts) -> Counted:
@@ -114,9 +117,3 @@ def cells_of(column: ColumnProfile, values: Values) -> tuple[Ints, Floats]:
 def _table(rows: Ints, columns: Ints, height: int, width: int) -> Floats:
     counts = np.bincount(rows * width + columns, minlength=height * width)
     return counts.reshape(height, width).astype(np.float64)
-
-
-def _by_slot(per_slice: Floats, cuts: Cuts, season: Season) -> Floats:
-    found = np.zeros((SLOTS[season], per_slice.shape[1]))
-    np.add.at(found, cuts.slot_of_slices(season), per_slice)
-    return found

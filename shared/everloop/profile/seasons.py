@@ -20,8 +20,9 @@ HOUR_MS: Final = 3_600_000
 SLOTS: Final[dict[Season, int]] = {"hour_of_day": 24, "hour_of_week": 168}
 LOST: Final = 3
 """Behind the bins: missing, not finite, malformed."""
-LEAST_ROWS: Final = 200
-"""Rows that the slots of a window must have together; with fewer the whole reference says more."""
+LEAST_ROWS: Final = 100
+"""Rows that the slots of a window must have together, ten for each group of PSI; with fewer the whole reference says
+more."""
 _MONDAY: Final = 4 * 24 * HOUR_MS
 """1970 began on a Thursday; the first Monday was the fifth of January."""
 

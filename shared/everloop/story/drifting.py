@@ -44,12 +44,16 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One column of a window, or its scores: its rank if it has one, what decided, and its histogram where known."""
+    """One column of a window, or its scores: its rank if it has one, what decided, and its histogram where known.
+
+    `against` is what it was compared with: `hour_of_day` or `hour_of_week` of the reference, or the `whole`.
+    """
 
     name: str
     ranked: RankedColumn | None = None
     measures: tuple[Measure, ...] = ()
     histogram: Histogram | None = None
+    against: str | None = None
 
     @property
     def drifted(self) -> bool:
@@ -76,7 +80,7 @@ class Told:
     """A window with its columns in order of drift x importance, the windows of inputs so far, and the episodes.
 
     `feedback` is what predictions brought, of a window and of those like it; `labelled` the window of outcomes that has
-    segments.
+    segments. `season_why` is why the window's version has its season, or none, as its profile says.
     """
 
     window: WindowJudged | None = None
@@ -85,6 +89,7 @@ class Told:
     episodes: tuple[Course, ...] = ()
     feedback: tuple[Stretch, ...] = ()
     labelled: WindowJudged | None = None
+    season_why: str = ""
 
 
 def inputs_of(judged: Iterable[WindowJudged]) -> tuple[WindowJudged, ...]:
@@ -117,8 +122,8 @@ def rows_of(window: WindowJudged, closed: WindowClosed | None) -> tuple[Row, ...
     held: dict[str, list[Measure]] = {}
     for one in window.measures:
         held.setdefault(one.name, []).append(one)
-    rows = [_row(one.name, one, held, seen) for one in window.ranking]
-    return (*rows, _row(SCORE, None, held, seen)) if window.figures.score else tuple(rows)
+    rows = [_row(one.name, one, held, seen, window.season) for one in window.ranking]
+    return (*rows, _row(SCORE, None, held, seen, window.season)) if window.figures.score else tuple(rows)
 
 
 def episodes_of(judged: Iterable[WindowJudged]) -> tuple[Course, ...]:
@@ -149,9 +154,13 @@ def histogram(column: ColumnWindow) -> Histogram:
     return Histogram(tuple(label for label, _ in bars), reference, current, *missing)
 
 
-def _row(name: str, ranked: RankedColumn | None, held: Mapping[str, Sequence[Measure]], seen: _Seen) -> Row:
-    column = seen.get((name, ranked is not None))
-    return Row(name, ranked, tuple(held.get(name, ())), histogram(column) if column else None)
+def _row(
+    name: str, ranked: RankedColumn | None, held: Mapping[str, Sequence[Measure]], seen: _Seen, season: str | None
+) -> Row:
+    column, measures = seen.get((name, ranked is not None)), tuple(held.get(name, ()))
+    if column is None:
+        return Row(name, ranked, measures)
+    return Row(name, ranked, measures, histogram(column), "whole" if column.overall is None else season)
 
 
 _Seen = Mapping[tuple[str, bool], ColumnWindow]

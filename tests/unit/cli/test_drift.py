@@ -16,7 +16,7 @@ from everloop.cli.drift import blocks, plain, started
 from everloop.errors import UsageError
 from everloop.story.drifting import MOST_BARS, episodes_of, histogram
 from everloop_drift.domain import judging
-from tests.builders import HOUR_MS, NOON, a_loop
+from tests.builders import HOUR_MS, NOON, a_loop, a_version_created
 from tests.unit.cli.turns import Stack, a_full_turn, a_stack, refusal
 from tests.unit.drift.builders import START, a_profile, a_window, an_inputs_arm, compared, normal
 
@@ -102,6 +102,50 @@ def test_any_window_can_be_asked_for(stack: Stack) -> None:
     assert "such as" in refusal(stack.run("drift", "fraud", "--window", "yesterday"), 2)
     with pytest.raises(UsageError):
         started("²")
+
+
+def a_seasonal_stack(why: str) -> Stack:
+    """One window whose `amount` is compared with its hour, and whose scores with the whole reference."""
+    stack, loop = a_stack(), a_loop()
+    stack.apply(loop)
+    profile = a_profile(amount=normal(1))
+    arm = an_inputs_arm(profile, {"amount": normal(3, ROWS)}, np.random.default_rng(1).uniform(size=ROWS))
+    near = arm.columns[0].model_copy(update={"overall": arm.columns[0].reference})
+    window = a_window(0, arm.model_copy(update={"columns": (near,), "season": "hour_of_day"}))
+    said = judging.decide(judging.initial(), window, NOON, loop, None)
+    assert said is not None
+    made = a_version_created("1")
+    seasonal = made.profile.model_copy(update={"season": "hour_of_day", "season_why": why})
+    stack.say(topics.TRAINING, made.model_copy(update={"profile": seasonal}))
+    stack.say(topics.WINDOWS, window)
+    stack.say(topics.DRIFT, said)
+    return stack
+
+
+@pytest.mark.parametrize(("why", "said"), [("shown", "the profile shows it"), ("loop", "the loop file says so")])
+def test_it_says_what_is_compared_with_its_hour_and_why(why: str, said: str, tmp_path: Path) -> None:
+    stack, path = a_seasonal_stack(why), tmp_path / "drift.html"
+    lines = stack.run("drift", "fraud").stdout.splitlines()
+    head = f"compared with the same hour of the day (UTC) of the reference: {said}; with the whole reference: scores"
+    assert head in lines
+    names, amount, scores = lines[lines.index("") + 1 :][:3]
+    assert "AGAINST" in names.split()
+    assert "  hour of the day  " in amount
+    assert "  whole  " in scores
+    value = orjson.loads(stack.run("drift", "fraud", "--json", "--html", str(path)).stdout)
+    assert (value["window"]["season"], value["window"]["season_why"]) == ("hour_of_day", why)
+    assert (value["columns"][0]["against"], value["score"]["against"]) == ("hour_of_day", "whole")
+    page = Reading()
+    page.feed(path.read_text(encoding="utf-8"))
+    assert head in page.text
+    assert "against" in page.text
+
+
+def test_without_a_season_all_is_compared_with_the_whole(stack: Stack) -> None:
+    value = orjson.loads(stack.run("drift", "fraud", "--json").stdout)
+    assert (value["window"]["season"], value["window"]["season_why"]) == (None, None)
+    assert {one["against"] for one in (*value["columns"], value["score"])} == {"whole"}
+    assert "(UTC)" not in stack.run("drift", "fraud").stdout
 
 
 class Reading(HTMLParser):

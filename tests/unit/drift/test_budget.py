@@ -13,13 +13,15 @@ from everloop.loop import Loop
 from everloop.profile import Calibration, build_profile
 from everloop.profile.seasons import HOUR_MS
 from everloop.profile.values import AlarmCurve, Band, Bands
+from everloop.sketch import Inputs, Layout, Sums
 from everloop_drift.domain import judging
-from everloop_drift.domain.arms import seasonal
+from everloop_drift.domain.arms import Reference, arm_windows, seasonal
 from everloop_drift.domain.budget import JOINT, RUNNING, bought, follow_running, unusable
+from everloop_drift.domain.cells import Cell, Key
 from everloop_drift.domain.closing import Bounds, Closing
 from tests.builders import a_loop
 from tests.unit.drift.builders import a_window, an_inputs_arm
-from tests.unit.drift.worlds import WEEK, Lived, World, said
+from tests.unit.drift.worlds import WEEK, Lived, World, beside, said
 
 USUAL = Band(middle=1.0, reach=2.0)
 KNOWN = Calibration(
@@ -196,3 +198,29 @@ def test_a_window_is_compared_with_its_hour_and_the_whole_stands_beside_it() -> 
         assert (window.reference.mean < 0) is is_near, "sin swings below the mean in the evening"
         assert window.overall is not None
         assert window.overall.counts == column.counts
+
+
+@pytest.mark.parametrize("arm", ["champion", "candidate", "shadow"])
+def test_the_scores_of_every_arm_are_compared_with_their_hour(arm: str) -> None:
+    profile = Lived("tidal", 3, reference=15 * 24, budget="1 per 7d").profile
+    layout = Layout.of(profile)
+    cell = Cell(Sums(), Inputs(layout))
+    assert cell.inputs is not None
+    cell.inputs.add({}, [0.9] * 60, 60)
+    closing = Closing("inputs", Bounds(6 * HOUR_MS, 7 * HOUR_MS, 6 * HOUR_MS), 0, 7 * HOUR_MS)
+    key = Key("fraud", "1", arm, layout.schema({}), 6 * HOUR_MS, 7 * HOUR_MS, 0)
+    (made,) = arm_windows({key: [cell]}, closing, "binary", {"1": Reference(profile, layout)})
+    assert made.season == "hour_of_day"
+    assert made.score is not None
+    assert made.score.overall is not None
+    assert made.score.overall.counts == profile.score.counts
+    assert sum(made.score.reference.counts) == 3 * 100, "three days of holdout"
+    assert (made.score.reference.mean or 0) > 0.8, "the day's highest hour"
+
+
+def test_a_profile_without_hours_of_its_scores_holds_them_against_the_whole() -> None:
+    profile = Lived("tidal", 3, reference=15 * 24, budget="1 per 7d").profile
+    old = profile.score.model_copy(update={"slots": None})
+    closing = Closing("inputs", Bounds(6 * HOUR_MS, 7 * HOUR_MS, 6 * HOUR_MS), 0, 7 * HOUR_MS)
+    plain = beside(old, np.full(60, 0.9))
+    assert seasonal(plain, old, "hour_of_day", closing) == plain

@@ -12,7 +12,7 @@ from everloop.diagnoses import DATA_FAULTS, FAULT_OF, SORTS
 from everloop.faults import FAULTS
 from everloop_drift.domain import judging
 from everloop_drift.domain.diagnosis.memory import MOST_SPANS, Memory, Span
-from tests.builders import HOUR_MS
+from tests.builders import HOUR_MS, a_loop
 from tests.docs.pages import text_of
 from tests.unit.drift import diagnosed, diagnosis_page, natural
 from tests.unit.drift.builders import START, a_profile, a_window, an_inputs_arm, an_outcomes_arm, labelled, normal
@@ -277,3 +277,16 @@ def test_every_kind_has_a_family_and_broken_data_a_fault() -> None:
     assert {kind for kind, sort in SORTS.items() if not sort.learnable} == {*FAULT_OF, "season"}
     assert {one.kind for one in FAULTS.values() if one.kind} == set(SORTS)
     assert len(DATA) >= 12
+
+
+def test_scores_that_are_unusual_for_the_day_and_usual_for_the_hour_are_a_season() -> None:
+    profile = a_profile(amount=normal(1))
+    arm = an_inputs_arm(profile, {"amount": normal(2, 600)}, np.full(600, 0.9))
+    assert arm.score is not None
+    near = arm.score.model_copy(update={"reference": arm.score.current, "overall": arm.score.reference})
+    window = a_window(0, arm.model_copy(update={"score": near, "season": "hour_of_day"}))
+    judged = judging.decide(judging.initial(), window, diagnosed.NOW, a_loop(), None)
+    assert isinstance(judged, e.WindowJudged)
+    assert judged.verdict == "stable"
+    assert judged.diagnosis is not None
+    assert (judged.diagnosis.kind, judged.diagnosis.columns) == ("season", ("score",))

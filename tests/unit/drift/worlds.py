@@ -2,7 +2,7 @@
 
 Four columns of numbers, one of categories, and scores; a window per hour. `stationary` rows are independent; in an
 `autocorrelated` world the means of windows wander (AR(1), 0.8, by 0.1 deviations); in a `seasonal` one they swing by
-0.4 in a day.
+0.4 in a day, in a `tidal` one by 2, which is most of what there is to see. Scores are those of the first column.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from everloop_drift.domain.closing import Bounds, Closing
 from tests.builders import HOUR_MS, NOON, a_fresh_id, a_loop
 
 Floats = NDArray[np.float64]
-World = Literal["stationary", "autocorrelated", "seasonal"]
+World = Literal["stationary", "autocorrelated", "seasonal", "tidal"]
 WEEK: Final = 168
 ROWS: Final = 100
 NUMBERS: Final = ("a", "b", "c", "d")
@@ -35,6 +35,7 @@ MIXES: Final = ("w", "x", "y", "z")
 BEGIN: Final = 1_767_571_200_000
 _NATURE: Final[Mapping[World, tuple[float, float, float]]] = {
     "stationary": (0.0, 0.0, 0.0), "autocorrelated": (0.8, 0.1, 0.0), "seasonal": (0.0, 0.0, 0.4),
+    "tidal": (0.0, 0.0, 2.0),
 }  # fmt: skip
 
 
@@ -49,6 +50,7 @@ class Lived:
     shift: float = 0.0
     budget: str = "1 per 30d"
     moving: tuple[int, ...] = (1,)
+    each: int = ROWS
     loop: Loop = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,16 +68,16 @@ class Lived:
         for place in range(1, windows):
             means[place] = hold * means[place - 1] + steps[place]
         means += swing * np.sin(2 * np.pi * (first + np.arange(windows)) / 24)[:, None]
-        numbers = draw.standard_normal((windows, ROWS, len(NUMBERS))) + means[:, None]
-        chosen = draw.choice(MIXES, size=(windows, ROWS), p=[0.5, 0.3, 0.15, 0.05])
+        numbers = draw.standard_normal((windows, self.each, len(NUMBERS))) + means[:, None]
+        chosen = draw.choice(MIXES, size=(windows, self.each), p=[0.5, 0.3, 0.15, 0.05])
         return numbers, chosen, 1 / (1 + np.exp(-numbers[:, :, 0]))
 
     @cached_property
     def profile(self) -> Profile:
         """What the trainer would make of the reference: its newest fifth before the holdout is compared with."""
         numbers, chosen, scores = self.rows(self.reference, 0, 0)
-        hours = np.repeat(np.arange(self.reference), ROWS)
-        times = BEGIN + hours * HOUR_MS + np.tile(np.arange(ROWS) * 30_000, self.reference)
+        hours = np.repeat(np.arange(self.reference), self.each)
+        times = BEGIN + hours * HOUR_MS + np.tile(np.arange(self.each) * 30_000, self.reference)
         cut = len(times) * 4 // 5
         inside = (np.arange(len(times)) >= cut - len(times) // 5) & (np.arange(len(times)) < cut)
         columns: dict[str, Floats | list[object]] = {
@@ -85,7 +87,8 @@ class Lived:
         shown = {name: values[cut - len(times) // 5 : cut] for name, values in columns.items()}
         made = build_profile(shown, scores=scores.ravel()[cut:])
         rules = Rules(HOUR_MS, HOUR_MS, 50, self.test, self.test)
-        return calibrated(made, Sample(columns, scores.ravel(), times, inside), rules)
+        held = np.arange(len(times)) >= cut
+        return calibrated(made, Sample(columns, scores.ravel(), times, inside, held=held), rules)
 
     def moved_by(self, shift: float) -> Lived:
         """The same world and version, but that one column has moved after the reference."""
@@ -107,8 +110,9 @@ class Lived:
                 for column, some in zip(profile.columns, values, strict=True)
             )
             yield e.ArmWindow.model_construct(
-                arm="champion", version="1", rows=ROWS, columns=columns, score=beside(profile.score, scores[place]),
-                splits=(), season=profile.season, calibration=profile.calibration, task="binary",
+                arm="champion", version="1", rows=self.each, columns=columns, splits=(), season=profile.season,
+                score=seasonal(beside(profile.score, scores[place]), profile.score, profile.season, closing),
+                calibration=profile.calibration, task="binary",
             )  # fmt: skip
 
     def looks(self, windows: int, part: int = 1) -> Iterator[tuple[Look, e.Episode]]:

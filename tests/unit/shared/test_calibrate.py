@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,8 @@ from everloop.profile.build import build_column
 from everloop.profile.calibrate import FEWEST, Rules, calibrated
 from everloop.profile.cells import FIRST_BIN, count_categorical, count_numeric
 from everloop.profile.cut import cut
-from everloop.profile.sample import Sample, cells_of, slots_of
+from everloop.profile.hours import Hours, of_holdout, references
+from everloop.profile.sample import Sample, cells_of, counted, slots_of
 
 HOUR = seasons.HOUR_MS
 BEGIN = 1_767_571_200_000  # a Monday, midnight
@@ -28,7 +31,8 @@ def a_sample(windows: int, swing: float = 0.0, rows: int = 40, seed: int = 0) ->
     draw, times = np.random.default_rng(seed), times_of(windows, rows)
     x = draw.normal(size=len(times)) + swing * np.sin(2 * np.pi * (times // HOUR) / 24)
     inside = np.arange(len(times)) >= len(times) // 2
-    return Sample({"x": x, "c": draw.choice(["a", "b"], len(times)).tolist()}, 1 / (1 + np.exp(-x)), times, inside)
+    columns = {"x": x, "c": draw.choice(["a", "b"], len(times)).tolist()}
+    return Sample(columns, 1 / (1 + np.exp(-x)), times, inside, held=inside)
 
 
 def made(sample: Sample, rules: Rules = RULES) -> Profile:
@@ -124,6 +128,49 @@ def test_the_loop_file_decides_where_it_says_so() -> None:
     short = made(a_sample(24 * 2), Rules(HOUR, HOUR, 20, season="hour_of_day"))
     assert short.season is None
     assert short.season_why.startswith("too short: each hour needs 3 times, has 2")
+
+
+def test_scores_have_the_season_of_the_holdout_and_of_nothing_else() -> None:
+    sample = a_sample(24 * 8, swing=0.8)
+    slots = seasons.unpack(made(sample).score, "hour_of_day")
+    assert slots is not None
+    assert tuple(slots.counts[:, :-3].sum(axis=0)) == made(sample).score.counts
+    assert made(replace(sample, held=None)).score.slots is None
+
+
+def test_scores_have_none_where_the_holdout_lacks_an_hour() -> None:
+    sample = a_sample(24 * 8, swing=0.8)
+    short = replace(sample, held=sample.times >= sample.times[-1] - 20 * HOUR)
+    assert made(short).season == "hour_of_day"
+    assert made(short).score.slots is None
+
+
+def test_rows_from_before_a_known_change_are_no_reference_of_an_hour() -> None:
+    sample = replace(a_sample(24 * 8, swing=0.8), since=BEGIN + 24 * HOUR)
+    slots = seasons.unpack(made(sample).columns[0], "hour_of_day")
+    assert slots is not None
+    assert slots.counts.sum() == (sample.times >= sample.since).sum()
+
+
+def test_an_hour_of_few_rows_is_measured_against_the_whole_as_drift_will() -> None:
+    sample = a_sample(24 * 8, rows=10)
+    cuts = cut(sample.times, HOUR, HOUR, None, 1)
+    hours = Hours.of(cuts, "hour_of_day", sample, sample.known)
+    assert not hours.near.any(), "80 rows an hour"
+    counts = counted(build_column("x", np.asarray(sample.columns["x"])), sample.columns["x"], sample, cuts)
+    assert (references(counts, cuts, hours) == references(counts, cuts, None)).all()
+
+
+def test_scores_are_measured_against_as_many_hours_as_the_holdout_has() -> None:
+    sample = a_sample(24 * 8)
+    held = replace(sample, held=sample.times >= BEGIN + 24 * 5 * HOUR)
+    cuts = cut(sample.times, HOUR, HOUR, None, 1)
+    counts = counted(build_column("x", np.asarray(sample.columns["x"])), sample.columns["x"], sample, cuts)
+    expected: dict[Season | None, int] = {"hour_of_day": 3 * 40, None: 3 * 24 * 40}
+    for season, rows in expected.items():
+        hours, of_scores = of_holdout(cuts, season, held)
+        assert of_scores == season
+        assert set(references(counts, cuts, hours).sum(axis=1)) == {rows}
 
 
 # --------------------------------------------------------------------------------------------------------- calibration

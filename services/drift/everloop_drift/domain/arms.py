@@ -59,11 +59,13 @@ def _of_inputs(arm: str, version: str, cells: Cells, closing: Closing, reference
             for column in profile.columns if shown
         ),
         splits=_splits(cells),
-        score=column_window(profile.score, whole, len(layout.numeric)),
+        score=seasonal(
+            column_window(profile.score, whole, len(layout.numeric)), profile.score, profile.season, closing
+        ),
         buckets=_sums(cells, closing),
         task=task,
         segments=segment_windows(profile, plain) if arm == CHAMPION else (),
-        season=profile.season if shown else None,
+        season=profile.season,
         calibration=profile.calibration if arm == CHAMPION else None,
     )  # fmt: skip
 

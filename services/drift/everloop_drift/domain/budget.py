@@ -194,7 +194,7 @@ def _seen(windows: Sequence[ColumnWindow], test: Test, known: Calibration) -> It
         shape = _shape(window, test)
         inverse = float(inverse_rows(sum(window.reference.counts), sum(window.current.counts)))
         found = float(divergence(shape, window.reference.counts, window.current.counts))
-        unit = noise_per_row(shape, window.reference.counts) * inverse + known.unit[window.name]
+        unit = float(noise_per_row(shape, window.reference.counts)) * inverse + known.unit[window.name]
         strong = _finite(float(standardised(found / unit, *_usual(window, known)))) if unit > 0 else 0.0
         yield Seen(window, shape.test, found, unit, inverse, strong, _components(window, inverse, known))
 

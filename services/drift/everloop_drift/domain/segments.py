@@ -26,6 +26,7 @@ from everloop.measures import statistics
 from everloop.profile import psi_groups
 from everloop_drift.domain.limits import Rule, Rules, share_drifted
 from everloop_drift.domain.measures import Measured, measure
+from everloop_drift.domain.segment_hours import at_the_hour
 
 if TYPE_CHECKING:
     from everloop.events import ColumnSide, SegmentColumn, SegmentWindow, WindowClosed, WindowJudged, WindowVerdict
@@ -201,12 +202,13 @@ def _divided(rules: Rules, segments: int) -> Rules:
 
 def _beside(column: ColumnWindow, side: SegmentColumn) -> ColumnWindow:
     """The column with the segment's counts, in groups that its own reference fills; new categories stay apart."""
-    counts = side.reference.counts
+    reference = at_the_hour(column, side.reference)
+    counts = reference.counts
     groups = solid_groups(psi_groups(counts), counts)
     if column.kind == "categorical":
         new = max(groups) + 1
         groups = tuple(group if count else new for group, count in zip(groups, counts, strict=True))
-    return column.model_copy(update={"current": side.current, "reference": side.reference, "groups": groups})
+    return column.model_copy(update={"current": side.current, "reference": reference, "groups": groups})
 
 
 def solid_groups(groups: Sequence[int], counts: Sequence[int]) -> tuple[int, ...]:

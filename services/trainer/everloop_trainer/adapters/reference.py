@@ -39,7 +39,7 @@ def with_windows(profile: Profile, scorer: Scorer, learned: Side, held: Side, sp
     """Measure all rows, window by window, against the reference.
 
     Scores are those of the version itself, on the rows that it learnt from as well. How windows differ among each other
-    is all that is taken from them: what windows are compared with stays the holdout's.
+    is all that is taken from them: what windows are compared with stays the holdout's, also by the hour.
     """
     watch = spec.watch
     if watch is None:
@@ -51,13 +51,17 @@ def with_windows(profile: Profile, scorer: Scorer, learned: Side, held: Side, sp
     times = np.concatenate([learned.times, held.times])
     begin, end = len(learned.times) - reference_rows(len(held.times)), len(learned.times)
     inside = (np.arange(len(times)) >= begin) & (np.arange(len(times)) < end)
+    held_out = np.arange(len(times)) >= end
     table = frame(columns, scorer.manifest.features)
     kinds = scorer.manifest.features.items()
     seen: dict[str, Values] = {
         name: table[:, place].astype(np.float64) if kind == "numeric" else table[:, place].tolist()
         for place, (name, kind) in enumerate(kinds)
     }
-    sample = Sample(seen, _scores(scorer, columns), times[-MOST_ROWS:], inside[-MOST_ROWS:], watch.since or 0)
+    sample = Sample(
+        seen, _scores(scorer, columns), times[-MOST_ROWS:], inside[-MOST_ROWS:], watch.since or 0,
+        held_out[-MOST_ROWS:],
+    )  # fmt: skip
     rules = Rules(
         every_ms=watch.every_ms, size_ms=watch.size_ms, rows=watch.rows, min_rows=watch.min_rows,
         test=cast("Test", watch.test), score_test=cast("Test", watch.score_test), season=watch.season, seed=spec.seed,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from everloop.events import ArmWindow, Detection, Evidence, Measure, QualityMeasure
+from everloop.events import ArmWindow, ColumnWindow, Detection, Evidence, Measure, QualityMeasure
 from everloop.loop import Loop
 from everloop.sketch import Labelled
 from everloop_drift.domain.limits import Rules, share_drifted
@@ -31,10 +31,17 @@ def shifted(measures: Iterable[Measure]) -> Iterator[Evidence]:
 
 def seasonal(arm: ArmWindow, loop: Loop) -> Iterator[Evidence]:
     """What is drift against the whole reference, while it is none against that of this time of the day or week."""
-    whole = [one.model_copy(update={"reference": one.overall}) for one in arm.columns if one.overall is not None]
-    held = Rules.of(loop).hold(measure(whole))
-    if whole and share_drifted(held) >= loop.drift.share:
-        yield from shifted(held)
+    rules, scores = Rules.of(loop), [arm.score] if arm.score else []
+    held = rules.hold(measure(_whole(arm.columns)))
+    of_scores = rules.hold_score(measure(_whole(scores)))
+    by_columns = bool(held) and share_drifted(held) >= loop.drift.share
+    if by_columns or any(one.drifted for one in of_scores):
+        yield from shifted((*held, *of_scores))
+
+
+def _whole(windows: Iterable[ColumnWindow]) -> list[ColumnWindow]:
+    """Those that were compared with their hour, beside the whole reference."""
+    return [one.model_copy(update={"reference": one.overall}) for one in windows if one.overall is not None]
 
 
 def prior(seen: Labelled, quality: Mapping[str, QualityMeasure], reference: Mapping[str, float]) -> Iterator[Evidence]:
