@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, TypeVar, overload
+from itertools import accumulate, pairwise
+from operator import ge, lt
+from typing import Any, Final, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 T = TypeVar("T")
+_QUOTE: Final = ord('"')
 
 
 class Listed(Sequence[T]):
@@ -65,6 +67,45 @@ class Texts(Listed[str]):
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Quoted(Listed[str]):
+    """Texts where they stand in UTF-8, between quotes. `starts`, `lengths`: in bytes, shape (rows,)."""
+
+    data: bytes
+    starts: NDArray[np.intp]
+    lengths: NDArray[np.intp]
+    _values: list[str] | None = field(default=None, init=False)
+
+    @classmethod
+    def of(cls, columns: Sequence[bytes], rows: int) -> list[Quoted] | None:
+        """Arrays of so many values each in JSON without escapes, and without brackets. None unless all are texts."""
+        data = b"".join(columns)
+        quotes = np.flatnonzero(np.frombuffer(data, np.uint8) == _QUOTE)
+        if len(quotes) != 2 * rows * len(columns):
+            return None
+        found = quotes.reshape(len(columns), -1)
+        edges = [0, *accumulate(map(len, columns))]
+        firsts, lasts = found[:, 0].tolist(), found[:, -1].tolist()
+        if any(map(lt, firsts, edges)) or any(map(ge, lasts, edges[1:])):
+            return None  # one has more of them, another one fewer
+        starts = found[:, ::2] + 1
+        return [cls(data, *one) for one in zip(starts, found[:, 1::2] - starts, strict=True)]
+
+    def tolist(self) -> list[str]:
+        """Each by itself."""
+        if self._values is None:
+            pairs = zip(self.starts.tolist(), (self.starts + self.lengths).tolist(), strict=True)
+            self._values = [self.data[start:end].decode() for start, end in pairs]
+        return self._values
+
+    def take(self, index: Sequence[int]) -> list[str]:
+        """The rows with these numbers."""
+        return [self.tolist()[row] for row in index]
+
+    def __len__(self) -> int:
+        return len(self.starts)
 
 
 @dataclass(slots=True, eq=False, repr=False)
