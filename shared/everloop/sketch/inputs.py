@@ -195,12 +195,13 @@ class Inputs:
         return np.frombuffer(b"".join(parts), dtype=np.uint32)
 
     def _looked_up(self, words: Words, columns: Sequence[Quoted]) -> NDArray[np.uint32]:
-        """The same of all at once; a text that is not among the categories is encoded by itself."""
+        """The same of all at once; texts that are not among the categories are looked at by themselves, each once."""
         cells, known = words.find(columns)
         for place in np.flatnonzero(~known.all(axis=1)).tolist():
             unknown = np.flatnonzero(~known[place])
-            texts = columns[place].take(unknown.tolist())
-            cells[place, unknown] = np.frombuffer(self.layout.codes[place].encode(texts, len(texts)), np.uint32)
+            texts = columns[place].take(unknown)
+            found = {text: self.layout.codes[place][text] for text in {*texts}}
+            cells[place, unknown] = [found[text] for text in texts]
         return cells.ravel()
 
     def _bin(self, block: Block, first: int, last: int, numbers: NDArray[np.uint32] | None) -> None:

@@ -201,6 +201,14 @@ def test_what_is_not_usual_is_left_to_orjson(name: str) -> None:
     assert said(value, counting=True) == said(value, counting=False)
 
 
+def test_a_record_of_which_most_columns_have_gaps_is_left_to_orjson() -> None:
+    rows, gaps = 3_000, [1.5, None, 2.25] * 1_000
+    few = good(prediction_id=["a"] * rows, times=[AT] * rows, score=[0.25] * rows, shadow=None)
+    some: dict[str, list[float | None]] = {f"x{place}": [0.125] * rows for place in range(6)}
+    assert simd.parsed(orjson.dumps({**few, "features": some | {"x1": gaps}})) is not None
+    assert simd.parsed(orjson.dumps({**few, "features": dict.fromkeys(some, gaps)})) is None
+
+
 def test_small_and_very_large_records_are_left_to_orjson() -> None:
     assert simd.parsed(USUAL) is None
     assert simd.parsed(USUAL + b" " * simd.MOST_BYTES) is None
