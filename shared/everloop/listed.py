@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, TypeVar, overload
+from itertools import accumulate, pairwise
+from operator import ge, lt
+from typing import Any, Final, TypeVar, cast, overload
 
 import numpy as np
+import orjson
 from numpy.typing import DTypeLike, NDArray
 
 T = TypeVar("T")
+_QUOTE: Final = ord('"')
 
 
 class Listed(Sequence[T]):
@@ -65,6 +68,49 @@ class Texts(Listed[str]):
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Quoted(Listed[str]):
+    """Texts where they stand in JSON, between quotes. `starts`, `lengths`: in bytes of UTF-8, shape (rows,), not none.
+
+    Nothing but white space and commas is between two of them.
+    """
+
+    data: bytes
+    starts: NDArray[np.intp]
+    lengths: NDArray[np.intp]
+    _values: list[str] | None = field(default=None, init=False)
+
+    @classmethod
+    def of(cls, columns: Sequence[bytes], rows: int) -> list[Quoted] | None:
+        """Arrays of so many values each in JSON without escapes, and without brackets. None unless all are texts."""
+        data = b"".join(columns)
+        quotes = np.flatnonzero(np.frombuffer(data, np.uint8) == _QUOTE)
+        if len(quotes) != 2 * rows * len(columns):
+            return None
+        found = quotes.reshape(len(columns), -1)
+        edges = [0, *accumulate(map(len, columns))]
+        firsts, lasts = found[:, 0].tolist(), found[:, -1].tolist()
+        if any(map(lt, firsts, edges)) or any(map(ge, lasts, edges[1:])):
+            return None  # one has more of them, another one fewer
+        starts = found[:, ::2] + 1
+        return [cls(data, *one) for one in zip(starts, found[:, 1::2] - starts, strict=True)]
+
+    def tolist(self) -> list[str]:
+        """Each by itself."""
+        if self._values is None:
+            first, last = int(self.starts[0]) - 1, int(self.starts[-1] + self.lengths[-1]) + 1
+            self._values = cast("list[str]", orjson.loads(b"[%b]" % self.data[first:last]))
+        return self._values
+
+    def take(self, index: Sequence[int] | NDArray[np.integer]) -> list[str]:
+        """The rows with these numbers."""
+        values = self.tolist()
+        return [values[row] for row in (index if isinstance(index, list) else np.asarray(index).tolist())]
+
+    def __len__(self) -> int:
+        return len(self.starts)
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -7,14 +7,17 @@ not. So speed never decides what is accepted. Each is the fastest of its kind on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
+import numpy as np
+
 from everloop.codec import moment_of
 from everloop.events import LATEST_MS, MOST_FEATURES, MOST_ROWS
-from everloop.rows.values import Rows
+from everloop.listed import Quoted, Whole, ends_of
+from everloop.rows.values import Column, Rows
 
 _ONCE: Final = frozenset({"source", "version", "digest", "arm", "epoch"})
 _COLUMNS: Final = frozenset({
@@ -30,6 +33,8 @@ _TEXT_OR_NONE: Final = frozenset({str, type(None)})
 _INT_OR_NONE: Final = frozenset({int, type(None)})
 
 
+_KINDS: Final = frozenset({list, np.ndarray, Quoted})
+"""A column as orjson makes it, and as `simd` does."""
 _MANY: Final = 20
 """Times for which it pays to look at their bytes."""
 
@@ -47,7 +52,7 @@ def record(identity: str, model: str, data: Mapping[str, Any]) -> Rows:
     if rows > MOST_ROWS or len(features) > MOST_FEATURES:
         raise DoubtError
     columns = features.values()
-    if _count(columns, list) != len(columns) or [*map(len, columns)].count(rows) != len(columns):
+    if not _KINDS.issuperset(map(type, columns)) or [*map(len, columns)].count(rows) != len(columns):
         raise DoubtError
     get = data.get
     source, version, digest, arm, epoch = _once(data)
@@ -135,7 +140,12 @@ def _texts(column: Any, rows: int) -> list[str]:  # noqa: ANN401 -- whatever JSO
     return column
 
 
-def _times(column: Any, rows: int) -> list[int]:  # noqa: ANN401 -- as above
+def _times(column: Any, rows: int) -> Sequence[int]:  # noqa: ANN401 -- as above
+    if type(column) is Whole:
+        first, last = ends_of(column)
+        if len(column) != rows or first < 0 or last > LATEST_MS:
+            raise DoubtError
+        return column
     if type(column) is not list or len(column) != rows:
         raise DoubtError
     usual = rows >= _MANY and _are_usual(column, rows)
@@ -159,7 +169,9 @@ def _packer(rows: int) -> Struct:
     return Struct(f"<{rows}Q")
 
 
-def _numbers(column: Any, rows: int) -> list[float | None]:  # noqa: ANN401 -- as above
+def _numbers(column: Any, rows: int) -> Column:  # noqa: ANN401 -- as above
+    if type(column) is np.ndarray and len(column) == rows:
+        return column
     if type(column) is not list or len(column) != rows:
         raise DoubtError
     if _count(column, float) != rows and not _NUMBERS.issuperset(map(type, column)):

@@ -14,7 +14,7 @@ from everloop import keys
 from everloop.codec import ARROW, STRUCTURED, binary_attributes, build, decode, type_of
 from everloop.errors import InvalidError
 from everloop.events import Event, PredictionsLogged
-from everloop.rows import checked
+from everloop.rows import checked, simd
 from everloop.rows.arrow import read_arrow
 from everloop.rows.direct import read_direct
 from everloop.rows.values import Rows, listed, rows_of
@@ -42,14 +42,17 @@ def read_rows(value: bytes | None, headers: Headers) -> Rows:
     return found
 
 
-def read_record(value: bytes | None, headers: Headers) -> Rows | Event:
-    """The rows of a prediction record, or the event of any other type. Raises `InvalidError` as `codec.decode` does."""
+def read_record(value: bytes | None, headers: Headers, *, counting: bool = False) -> Rows | Event:
+    """The rows of a prediction record, or the event of any other type. Raises `InvalidError` as `codec.decode` does.
+
+    For who is `counting`, numbers may come as float64 where their producer wrote integers.
+    """
     last = dict(headers)
     if value is not None and not _is_arrow(last):
         kind = last.get("ce_type")
         try:
             if kind == _TYPE:
-                return checked.record(*_envelope(last), _parsed(value))
+                return checked.record(*_envelope(last), (simd.parsed(value) if counting else None) or _parsed(value))
             if kind is None and is_plain(last):
                 return checked.plain(_parsed(value))
         except UNPROVEN:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.events import PredictionsLogged
+from everloop.listed import Quoted
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -48,9 +49,10 @@ class Categories(Sequence[str | None]):
         return self.tolist()[index]
 
 
-Column: TypeAlias = list[Any] | NDArray[Any] | Categories
-"""From JSON: values as they were parsed, not looked at. From Arrow: numbers as float64 with NaN for missing, or as
-integers or booleans where none is missing; texts as `Categories`; what is none of these as a list."""
+Column: TypeAlias = list[Any] | NDArray[Any] | Categories | Quoted
+"""From JSON: values as they were parsed, not looked at; of large records, for who counts, also float64 and `Quoted`.
+From Arrow: numbers as float64 with NaN for missing, or as integers or booleans where none is missing; texts as
+`Categories`; what is none of these as a list."""
 
 
 @dataclass(slots=True, repr=False)

@@ -17,9 +17,12 @@ from everloop.sketch.layout import LOST
 from everloop.sketch.numbers import packed
 from everloop.sketch.reading import integers
 from everloop.sketch.segments import Marks, Segments
+from everloop.sketch.words import are_quoted, words_of
 
 if TYPE_CHECKING:
+    from everloop.listed import Quoted
     from everloop.sketch.layout import Layout
+    from everloop.sketch.words import Words
 
     Block = NDArray[np.float64]
     Integers = NDArray[np.integer[Any]]
@@ -181,13 +184,25 @@ class Inputs:
 
     def _codes(self, features: Mapping[str, object], rows: int) -> NDArray[np.uint32]:
         """The cells of all categorical columns, one after the other."""
+        columns = [features.get(name) for name in self.layout.categorical]
+        if are_quoted(columns, rows) and (words := words_of(self.layout)) is not None:
+            return self._looked_up(words, columns)
         parts, first = [], len(self.layout.numeric) + 1
-        for place, (name, codes) in enumerate(zip(self.layout.categorical, self.layout.codes, strict=True), first):
-            column = features.get(name)
+        for place, (column, codes) in enumerate(zip(columns, self.layout.codes, strict=True), first):
             if column is None:
                 self.lost[ABSENT, place] += rows
             parts.append(codes.encode(column, rows))
         return np.frombuffer(b"".join(parts), dtype=np.uint32)
+
+    def _looked_up(self, words: Words, columns: Sequence[Quoted]) -> NDArray[np.uint32]:
+        """The same of all at once; texts that are not among the categories are looked at by themselves, each once."""
+        cells, known = words.find(columns)
+        for place in np.flatnonzero(~known.all(axis=1)).tolist():
+            unknown = np.flatnonzero(~known[place])
+            texts = columns[place].take(unknown)
+            found = {text: self.layout.codes[place][text] for text in {*texts}}
+            cells[place, unknown] = [found[text] for text in texts]
+        return cells.ravel()
 
     def _bin(self, block: Block, first: int, last: int, numbers: NDArray[np.uint32] | None) -> None:
         layout = self.layout

@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 import numpy as np
 
+from everloop.listed import Listed
+
 Kind = Literal["numeric", "categorical"]
 EXPECTED: Final[Mapping[Kind, frozenset[type]]] = {
     "numeric": frozenset({float, int, bool}),
@@ -23,6 +25,8 @@ def is_retyped(column: object, kind: Kind) -> bool:
     """
     if isinstance(column, np.ndarray):
         return kind == "categorical" and column.dtype.kind in "fiu" and bool(column.size) and not _all_nan(column)
+    if isinstance(column, Listed):
+        column = column.tolist()
     if isinstance(column, list):
         if column and type(column[0]) in EXPECTED[kind]:
             return False

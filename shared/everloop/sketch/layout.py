@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from everloop.listed import Quoted
 from everloop.sketch.grid import Grid
 from everloop.sketch.kinds import EXPECTED, is_retyped
 from everloop.sketch.splits import Split, splits_of
@@ -137,7 +138,7 @@ class Layout:
             column = features[name]
             if type(column) is np.ndarray and column.dtype.kind in "fiu" and float in expected:
                 continue
-            if str in expected and is_coded(column):
+            if str in expected and (type(column) is Quoted or is_coded(column)):
                 continue
             if type(column) is not list or not column or type(column[0]) not in expected:
                 return self._schema(features)

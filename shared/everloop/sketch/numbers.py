@@ -34,6 +34,9 @@ def packed(
             if type(column) is list:
                 parts.append(pack(*column))
                 continue
+            if type(column) is np.ndarray and column.dtype == np.float64 and column.shape == (rows,):
+                parts.append(np.ascontiguousarray(column).data)
+                continue
         except (struct.error, OverflowError):  # None, text, an integer beyond float64, or another number of values
             pass
         part, wrong = _packed(column, rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 import numpy as np
 
+from everloop.listed import Quoted
 from everloop.profile.cells import MALFORMED, MISSING, category, listed
 from everloop.sketch.numbers import packer
 
@@ -50,6 +51,8 @@ class Codes(dict[object, int]):
         A column that is too short counts the rest as missing, one that is too long is cut. None, which is no column, is
         all missing, and anything else that is none is all malformed.
         """
+        if type(column) is Quoted:
+            column = column.tolist()
         if type(column) is list and len(column) == rows > 1:
             try:
                 return packer(f"{rows}I").pack(*itemgetter(*column)(self))

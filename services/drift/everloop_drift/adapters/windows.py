@@ -82,7 +82,7 @@ class WindowsFold(Knowing):
             return  # its checkpoint was published, its offset was not committed any more
         lane.offset = record.offset
         try:
-            self._take(lane, read_record(record.value, record.headers))
+            self._take(lane, read_record(record.value, record.headers, counting=True))
         except InvalidError as error:
             self._refuse(lane, named_rows(record), error.reason)
 

@@ -46,10 +46,11 @@ def served(rows: Rows, index: Sequence[int] | None) -> Piece:
     """The rows that an arm has served; only those numbered in `index`, if given."""
     if index is None:
         return Piece(len(rows), rows.features, rows.score, rows.entities, rows.status, rows.latency_ms)
+    places = np.asarray(index, np.intp)  # once for all columns
     return Piece(
-        len(index), {name: _taken(column, index) for name, column in rows.features.items()}, _some(rows.score, index),
+        len(index), {name: _taken(column, places) for name, column in rows.features.items()}, _some(rows.score, places),
         [rows.entities[row] for row in index], rows.status and [rows.status[row] for row in index],
-        _some(rows.latency_ms, index),
+        _some(rows.latency_ms, places),
     )  # fmt: skip
 
 
@@ -57,7 +58,9 @@ def shadowed(rows: Rows, index: Sequence[int] | None) -> Piece:
     """What the shadow said on the same rows."""
     if index is None:
         return Piece(len(rows), None, rows.shadow_score, rows.entities)
-    return Piece(len(index), None, _some(rows.shadow_score, index), [rows.entities[row] for row in index])
+    return Piece(
+        len(index), None, _some(rows.shadow_score, np.asarray(index, np.intp)), [rows.entities[row] for row in index]
+    )
 
 
 def pack(piece: Piece, inputs: Inputs) -> Packed:
@@ -140,9 +143,9 @@ def _is_listed(piece: Piece) -> bool:
     return type(column) is list or column is None
 
 
-def _some(column: Column | None, index: Sequence[int]) -> Column | None:
-    return None if column is None else _taken(column, index)
+def _some(column: Column | None, places: NDArray[np.intp]) -> Column | None:
+    return None if column is None else _taken(column, places)
 
 
-def _taken(column: Column, index: Sequence[int]) -> Column:
-    return [column[row] for row in index] if isinstance(column, list) else column.take(index)
+def _taken(column: Column, places: NDArray[np.intp]) -> Column:
+    return [column[row] for row in places.tolist()] if isinstance(column, list) else column.take(places)
