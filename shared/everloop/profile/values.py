@@ -148,7 +148,10 @@ Season = Literal["hour_of_day", "hour_of_week"]
 
 
 class QualityProfile(_Value):
-    """One quality metric on out-of-time holdout rows, with its standard error."""
+    """One quality metric on out-of-time holdout rows, and the standard error with which it foretells that of a window.
+
+    Where the holdout has windows enough it is their mean, and what they differ by is in the error.
+    """
 
     metric: str
     value: Finite

@@ -34,6 +34,7 @@ from everloop_trainer.adapters.importance import with_importance
 from everloop_trainer.adapters.recipes import Lesson, fit
 from everloop_trainer.adapters.reference import Side, reference_rows, with_windows
 from everloop_trainer.adapters.segment_quality import with_segment_quality
+from everloop_trainer.adapters.window_quality import with_window_quality
 from everloop_trainer.settings import TrainerSettings
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def _train(spec: TrainingSpec, store: ArtifactStore, builder: MatrixBuilder | No
         profile = with_windows(
             profile, scorer, Side(learned.columns, learned.times), Side(held.columns, held.times), spec
         )
+        scores, labels = _measure(scorer, held)[0], np.asarray(held.labels, dtype=np.float64)
+        profile = with_window_quality(profile, task, held.times, scores, labels, spec.watch)
         watch.lap("windows of the reference")
     patience = Patience(min(IMPORTANCE_S, IMPORTANCE_SHARE * spec.timeout_s))
     later = frame({name: list(values) for name, values in held.columns.items()}, features)
