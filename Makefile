@@ -69,9 +69,9 @@ format: setup ## Format the code and apply the safe fixes
 
 check: lint test ## Everything that must be green before a change goes in
 
-test: setup ## Run every test but the soak: three at once on two cores, as some wait; then two stacks side by side
+test: setup ## Run every test but the soak: three at once on two cores, as some wait; then stacks, one after the other
 	$(PYTEST) -m "not soak" -n 3 --dist worksteal --ignore=tests/e2e tests $(ARGS)
-	$(PYTEST) -m "not soak" -n 2 --dist load tests/e2e $(ARGS)
+	$(PYTEST) -m "not soak" tests/e2e $(ARGS)
 
 unit: setup ## Pure cores: no broker, no disk, no clock
 	$(PYTEST) tests/unit $(ARGS)
