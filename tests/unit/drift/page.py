@@ -223,6 +223,13 @@ Until {label_flow.LEARNT} windows are known, or where the rows of a window are n
 come."""
 
 MULTICLASS: Final = """\
+The reference is measured on the holdout as it is cut into windows, where it has eight or more: the mean of windows by
+their rows, and in its error what windows differ by beyond chance (random effects, Hedges and Olkin 1985). All rows
+together are no window's like: with a season the area under the curve of a day is larger than that of each of its hours.
+In a world that swings by two deviations a day, more than a fifth of unchanged hours lay below the whole holdout by
+more than chance, and at most 8 in 100 below its windows (5 are aimed at, `tests/unit/trainer/test_window_quality.py`).
+The reference of a segment moves as that of all rows does.
+
 Multiclass rows are counted with the age of their labels alone: a label cannot say whether the predicted class was
 right, since rows carry the score of a class and not its name."""
 
