@@ -159,7 +159,10 @@ def test_segments_move_with_the_whole() -> None:
     times, scores, labels = day(72, seed=1)
     known = profile_of(scores, labels)
     part = QualityProfile(metric="roc_auc", value=0.9, standard_error=0.01, rows=900, positives=400)
-    split = Segmentation.model_construct(column="shop", quality=(part, None))
+    split = Segmentation(
+        column="shop", kind="categorical", values=("s",), rows=(900, 1), counts="", lost="", moments="",
+        quality=(part, None),
+    )  # fmt: skip
     segmented = known.model_copy(update={"segments": (split,)})
 
     found = with_window_quality(segmented, "binary", times, scores, labels, WATCH)
