@@ -20,7 +20,7 @@ from pydantic import JsonValue
 from everloop.artifacts import ArtifactStore
 from everloop.dataset import entities, feature_columns, load
 from everloop.errors import InvalidError
-from everloop.events import FileRef, Segmenting, Snapshot, TrainingSpec
+from everloop.events import FileRef, Snapshot, TrainingSpec
 from everloop.jobs import run_child
 from everloop.matrix import MatrixBuilder, builder_of
 from everloop.matrix.ports import WEIGHT
@@ -118,14 +118,12 @@ def _train(spec: TrainingSpec, store: ArtifactStore, builder: MatrixBuilder | No
     classes = () if task == "regression" else tuple(str(label) for label in fitted.classes_)
     manifest = ModelManifest(features=features, task=task, classes=classes)
     scorer = Scorer(fitted, manifest)
-    metrics, profile = judge(scorer, learned, held, spec.segments)
+    metrics, profile = judge(scorer, learned, held, spec)
     watch.lap("measure")
     if spec.watch is not None:
         profile = with_windows(
             profile, scorer, Side(learned.columns, learned.times), Side(held.columns, held.times), spec
         )
-        scores, labels = _measure(scorer, held)[0], np.asarray(held.labels, dtype=np.float64)
-        profile = with_window_quality(profile, task, held.times, scores, labels, spec.watch)
         watch.lap("windows of the reference")
     patience = Patience(min(IMPORTANCE_S, IMPORTANCE_SHARE * spec.timeout_s))
     later = frame({name: list(values) for name, values in held.columns.items()}, features)
@@ -223,9 +221,7 @@ def _weights(snapshot: Snapshot, rows: Rows, cut: int) -> NDArray[np.float64] | 
     return np.exp2((rows.times - cut) / snapshot.half_life_ms)
 
 
-def judge(
-    scorer: Scorer, learned: Rows, held: Rows, segments: Segmenting | None = None
-) -> tuple[dict[str, float], Profile]:
+def judge(scorer: Scorer, learned: Rows, held: Rows, spec: TrainingSpec) -> tuple[dict[str, float], Profile]:
     """Measure on the holdout, and describe the reference: inputs from before the cut, scores from after it."""
     scores, metrics, quality = _measure(scorer, held)
     newest = slice(-reference_rows(len(held.times)), None)
@@ -240,14 +236,16 @@ def judge(
     profile = build_profile(columns, scores=scores, quality=quality, positive_rate=rate, task=task)
     unused = tuple(sorted(learned.columns.keys() - scorer.manifest.features.keys()))
     profile = profile.model_copy(update={"ignored": unused})
-    if segments is None:
-        return metrics, profile
-    declared = Given({name: inputs[name] for name in segments.columns if name in inputs}, columns)
-    holdout = Given(held.columns, {profile.score.name: scores})
-    profile = with_segments(profile, segments.most, declared, holdout)
-    later = {one.column: list(held.columns[one.column]) for one in profile.segments}
     labels = np.asarray(held.labels, dtype=np.float64)
-    return metrics, with_segment_quality(profile, task, later, scores, labels)
+    if spec.segments is not None:
+        declared = Given({name: inputs[name] for name in spec.segments.columns if name in inputs}, columns)
+        holdout = Given(held.columns, {profile.score.name: scores})
+        profile = with_segments(profile, spec.segments.most, declared, holdout)
+        later = {one.column: list(held.columns[one.column]) for one in profile.segments}
+        profile = with_segment_quality(profile, task, later, scores, labels)
+    if spec.watch is not None:
+        profile = with_window_quality(profile, task, held.times, scores, labels, spec.watch)
+    return metrics, profile
 
 
 def _measure(scorer: Scorer, held: Rows) -> tuple[NDArray[np.float64], dict[str, float], Sequence[QualityProfile]]:

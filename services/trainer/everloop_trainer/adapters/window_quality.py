@@ -22,7 +22,6 @@ from everloop.sketch import Labelled
 
 FEWEST: Final = 8
 """Windows that say how they differ; of fewer the holdout as a whole is the reference."""
-_SHARES: Final = frozenset({"roc_auc"})
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -79,19 +78,19 @@ def pooled(seen: Sequence[Estimate]) -> Usual:
 def _windows(task: Task, times: Ints, scores: Floats, labels: Floats, watch: Watch) -> Iterator[dict[str, Estimate]]:
     """What each window can carry; of windows that overlap those that do not."""
     cuts = cut(times, watch.every_ms, watch.size_ms, watch.rows, watch.min_rows)
-    apart = 1 if watch.rows is not None else max(1, watch.size_ms // watch.every_ms)
     unit = float(np.std(scores))
-    for rows in _rows_of(cuts, apart):
-        nothing = np.zeros(int(rows.sum()), dtype=np.int64)
+    for rows in _rows_of(cuts):
+        nothing = np.zeros(rows.stop - rows.start, dtype=np.int64)
         yield estimates(Labelled.observe(task, unit, scores[rows], labels[rows], nothing, nothing))
 
 
-def _rows_of(cuts: Cuts, apart: int) -> Iterator[NDArray[np.bool_]]:
-    taken = -1
+def _rows_of(cuts: Cuts) -> Iterator[slice]:
+    """The rows, which are in order of time, of each window that begins when the last one has ended."""
+    ended = 0
     for begin, end in cuts.ranges.tolist():
-        if begin >= taken:
-            taken = begin + apart
-            yield (cuts.of >= begin) & (cuts.of < end)
+        if begin >= ended:
+            ended = end
+            yield slice(*np.searchsorted(cuts.of, (begin, end)).tolist())
 
 
 def _by_metric(windows: Iterator[Mapping[str, Estimate]]) -> dict[str, list[Estimate]]:
@@ -112,5 +111,5 @@ def _moved(one: QualityProfile, whole: QualityProfile, usual: Usual) -> QualityP
     """A segment's: moved as that of all rows moves, with the error by which theirs grows."""
     value = one.value + usual.value - whole.value
     more = max(0.0, usual.error**2 - whole.standard_error**2)
-    bounded = min(1.0, max(0.0, value)) if one.metric in _SHARES else max(0.0, value)
-    return one.model_copy(update={"value": bounded, "standard_error": math.hypot(one.standard_error, math.sqrt(more))})
+    bounded = min(1.0, max(0.0, value)) if one.metric == "roc_auc" else max(0.0, value)
+    return one.model_copy(update={"value": bounded, "standard_error": math.sqrt(one.standard_error**2 + more)})
