@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -384,22 +384,17 @@ class BusSuite:
         def all_answered() -> bool:
             return self.answers(log, models) == len(said) * len(models)
 
-        def shared() -> bool:
-            return bool(first.service.held) and bool(second.service.held)
-
-        first = Kept(lambda: judge(self.client(), "0"))
-        more()
-        step_until([first], lambda: len(self.judged(log, models[0])) > 0)
-        second = Kept(lambda: judge(self.client(), "1"))
-        more()
-        step_until([first, second], shared)
-        more()
-        step_until([first, second], all_answered)
-        more()
-        second.step()
-        second.close()
-        step_until([first], all_answered)
-        first.close()
+        with closing(Kept(lambda: judge(self.client(), "0"))) as first:
+            more()
+            step_until([first], lambda: len(self.judged(log, models[0])) > 0)
+            with closing(Kept(lambda: judge(self.client(), "1"))) as second:
+                more()
+                step_until([first, second], lambda: bool(first.service.held) and bool(second.service.held))
+                more()
+                step_until([first, second], all_answered)
+                more()
+                second.step()
+            step_until([first], all_answered)
         for model in models:
             assert self.judged(log, model) == said, "each once, in the order of the input"
 

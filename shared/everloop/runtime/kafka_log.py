@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError
+from kafka.future import Future
 from kafka.structs import OffsetAndMetadata
 
 from everloop.errors import FatalError
@@ -234,15 +235,32 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyt
         self.consumer.close()
 
 
+class _Joining:
+    """A join under way, or one that has ended since the last poll, in the form that kafka-python waits for."""
+
+    is_done = False
+
+    def __init__(self, task: Future) -> None:
+        """Take up the join of an earlier poll."""
+        self.task = task
+        self.add_callback, self.add_errback = task.add_callback, task.add_errback
+
+
 def _finish_joining(consumer: KafkaConsumer) -> None:
-    """Take up a join that kafka-python 3.0.12 has left half done, for ever.
+    """Take up a join that kafka-python 3.0.12 would leave half done, or would throw away.
 
     A rejoin whose cause is new metadata, and which outlasts one poll, is forgotten once the leader has noted the new
     metadata: `need_rejoin` says no, heartbeats stay off, and no record ever comes again.
+
+    A join that ends between two polls is thrown away and begun anew. When it was the leader's, all members have to
+    join again, and so the leader's next one ends between two polls as well: two members may never get to reading.
     """
     coordinator = consumer._coordinator  # noqa: SLF001 -- there is no public way to see this state
     if coordinator.rejoining and not coordinator.need_rejoin():
         coordinator.request_rejoin()
+    task = coordinator._join_task  # noqa: SLF001 -- as above
+    if task is not None and not isinstance(task, _Joining):
+        coordinator._join_task = _Joining(task)  # noqa: SLF001 -- as above
 
 
 def _poll(consumer: KafkaConsumer, timeout_ms: int) -> Mapping[TopicPartition, Sequence[object]]:
