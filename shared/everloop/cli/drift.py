@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "column", "drift", "importance", "score", "p adjusted", "judged by", "against", "missing", "reference", "current",
 )  # fmt: skip
-EPISODES = ("episode", "version", "opened", "closed", "windows", "first bad", "began", "between")
+EPISODES = ("episode", "diagnosis", "version", "opened", "closed", "windows", "first bad", "began", "between")
 BLOCKS = "▁▂▃▄▅▆▇█"
 HOURS = {"hour_of_day": "hour of the day", "hour_of_week": "hour of the week"}
 WHY = {"shown": "the profile shows it", "loop": "the loop file says so"}
@@ -47,7 +47,7 @@ def drift(  # noqa: PLR0913, PLR0917 - one parameter per option
     var: VarOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what drifted: columns by drift x importance, since when; labels by segment; episodes; feedback."""
+    """Show what drifted and what kind of change it is; labels by segment; episodes; feedback."""
     from everloop.cli.drift_page import drift_page
     from everloop.cli.output import print_json
 
@@ -69,7 +69,7 @@ def read(log: Log, model: str, start: int | None) -> Told:
     from everloop import topics
     from everloop.cli.reading import applied_loops, read_all, require_model
     from everloop.events import WindowJudged
-    from everloop.story.drifting import Told, episodes_of, inputs_of, is_compared, labelled_of, rows_of
+    from everloop.story.drifting import Told, episodes_of, inputs_of, is_compared, labelled_of, outcome_of, rows_of
 
     require_model(applied_loops(log), model)
     heard = [one.event for one in read_all(log, [topics.DRIFT.name], model)]
@@ -81,9 +81,9 @@ def read(log: Log, model: str, start: int | None) -> Told:
     shown = chosen[-1] if chosen else None
     closed, feedback = _windows(log, model, shown)
     rows = rows_of(shown, closed) if shown else ()
-    labelled = labelled_of(judged, start)
+    labelled, outcome = labelled_of(judged, start), outcome_of(judged, start)
     why = _season_why(log, model, shown.version) if shown and shown.season else ""
-    return Told(shown, rows, course, episodes_of(judged), feedback.stretches(start), labelled, why)
+    return Told(shown, rows, course, episodes_of(judged), feedback.stretches(start), labelled, why, outcome)
 
 
 def _season_why(log: Log, model: str, version: str | None) -> str:
@@ -127,7 +127,8 @@ def started(text: str) -> int:
 
 
 def head_lines(model: str, told: Told) -> Iterator[str]:
-    """What is known of the window, a line for each matter: the window, the reason, the episode."""
+    """What is known of the window, a line for each matter: the window, the reason, the diagnosis, the episode."""
+    from everloop.cli.drift_diagnosis import diagnosis_lines
     from everloop.events import Episode
     from everloop.story import moment, said
 
@@ -136,11 +137,13 @@ def head_lines(model: str, told: Told) -> Iterator[str]:
         last = told.course[-1] if told.course else None
         why = f"; the last window, {moment(last.start)}, is {last.verdict}: {said(last.reason)}" if last else ""
         yield plain(f"{model}: no window was compared yet{why}")
+        yield from diagnosis_lines(None, told.outcome)
         return
     times = f"{moment(window.start)} to {moment(window.end)}"
     revision = f" (revision {window.revision})" if window.revision else ""
     yield plain(f"{model} version {window.version}, {times}{revision}, {window.rows} rows: {window.verdict}")
     yield plain(said(window.reason))
+    yield from diagnosis_lines(window, told.outcome)
     if window.season is not None:
         yield season_line(window.season, told)
     if window.episode is not Episode.NONE:
@@ -187,7 +190,8 @@ def episode_cells(one: Course) -> list[str]:
     change = one.change
     at = change.at if change else one.change_at
     return [
-        one.kind, plain(one.version or "–"), moment(one.opened), "–" if one.closed is None else moment(one.closed),
+        one.kind, one.diagnosis or "–", plain(one.version or "–"),
+        moment(one.opened), "–" if one.closed is None else moment(one.closed),
         str(one.windows), moment(change.first_bad) if change else "–", "–" if at is None else moment(at),
         f"{moment(change.earliest)} to {moment(change.latest)}" if change else "–",
     ]  # fmt: skip
@@ -205,6 +209,7 @@ def plain(text: str) -> str:
 
 def value_of(model: str, told: Told) -> dict[str, object]:
     """All of it as data; times as `everloop windows --json` has them."""
+    from everloop.cli.drift_diagnosis import diagnosis_value, outcome_value
     from everloop.cli.drift_segments import segments_value
 
     window = told.window
@@ -217,12 +222,13 @@ def value_of(model: str, told: Told) -> dict[str, object]:
             },
         )  # fmt: skip
         shown |= _times(start=window.start, end=window.end) | {"change": _change_value(window.change)}
-        shown["season_why"] = told.season_why or None
+        shown |= {"season_why": told.season_why or None, "diagnosis": diagnosis_value(window)}
     return {
         "model": model,
         "window": shown,
         "columns": [_row_value(one) for one in told.rows if one.ranked],
         "score": next((_row_value(one) for one in told.rows if not one.ranked), None),
+        "outcome": outcome_value(told.outcome),
         "labels": segments_value(told.labelled) if told.labelled else None,
         "episodes": [_course_value(one) for one in told.episodes],
         "feedback": [stretch_value(one) for one in told.feedback],
@@ -240,7 +246,10 @@ def _row_value(row: Row) -> dict[str, object]:
 
 
 def _course_value(one: Course) -> dict[str, object]:
-    named = {"id": str(one.identity), "kind": one.kind, "version": one.version, "windows": one.windows}
+    named = {
+        "id": str(one.identity), "kind": one.kind, "diagnosis": one.diagnosis, "version": one.version,
+        "windows": one.windows,
+    }  # fmt: skip
     times = _times(opened=one.opened, closed=one.closed, change_at=one.change_at)
     return {**named, **times, "change": _change_value(one.change)}
 

@@ -24,6 +24,7 @@ from everloop.story.lines import number
 MOST_BARS: Final = 16
 CHAMPION: Final = "champion"
 SCORE: Final = "score"
+JUDGED: Final = frozenset({"stable", "drifted", "data_fault"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """One episode. Times are starts and ends of windows (ms); `closed` is None while it is open."""
+    """One episode. Times are starts and ends of windows (ms); `closed` is None while it is open.
+
+    `diagnosis` is what its last diagnosed window was said to show.
+    """
 
     identity: UUID
     kind: str
@@ -73,6 +77,7 @@ class Course:
     windows: int = 1
     change_at: int | None = None
     change: ChangePoint | None = None
+    diagnosis: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class Told:
     """A window with its columns in order of drift x importance, the windows of inputs so far, and the episodes.
 
     `feedback` is what predictions brought, of a window and of those like it; `labelled` the window of outcomes that has
-    segments. `season_why` is why the window's version has its season, or none, as its profile says.
+    segments, `outcome` the one whose labels were judged. `season_why` is why the window's version has its season, or
+    none, as its profile says.
     """
 
     window: WindowJudged | None = None
@@ -90,6 +96,7 @@ class Told:
     feedback: tuple[Stretch, ...] = ()
     labelled: WindowJudged | None = None
     season_why: str = ""
+    outcome: WindowJudged | None = None
 
 
 def inputs_of(judged: Iterable[WindowJudged]) -> tuple[WindowJudged, ...]:
@@ -99,7 +106,16 @@ def inputs_of(judged: Iterable[WindowJudged]) -> tuple[WindowJudged, ...]:
 
 def labelled_of(judged: Iterable[WindowJudged], start: int | None) -> WindowJudged | None:
     """The window of outcomes with this start, or else the last, of those with segments."""
-    found = _newest(one for one in judged if one.kind == "outcomes" and one.segments)
+    return _at((one for one in judged if one.kind == "outcomes" and one.segments), start)
+
+
+def outcome_of(judged: Iterable[WindowJudged], start: int | None) -> WindowJudged | None:
+    """The window of outcomes with this start, or else the last, of those whose quality was judged."""
+    return _at((one for one in judged if one.kind == "outcomes" and one.verdict in JUDGED), start)
+
+
+def _at(judged: Iterable[WindowJudged], start: int | None) -> WindowJudged | None:
+    found = _newest(judged)
     return next((one for one in found if one.start == start), found[-1] if found and start is None else None)
 
 
@@ -137,6 +153,7 @@ def episodes_of(judged: Iterable[WindowJudged]) -> tuple[Course, ...]:
             one.episode_id, one.episode_kind or "", known.version if known else one.version,
             known.opened if known else one.start, one.end if one.episode is Episode.CLOSED else None,
             known.windows + 1 if known else 1, one.change_at, one.change or (known.change if known else None),
+            one.diagnosis.kind if one.diagnosis else known.diagnosis if known else None,
         )  # fmt: skip
     return tuple(found.values())
 

@@ -58,9 +58,12 @@ def stack() -> Stack:
 
 
 def test_columns_in_order_of_drift_x_importance_with_histograms(stack: Stack) -> None:
-    head, reason, episode, _, names, *rows = stack.run("drift", "fraud").stdout.splitlines()
+    head, reason, diagnosis, episode, _, names, *rows = stack.run("drift", "fraud").stdout.splitlines()
     assert head == "fraud version 1, 2026-01-05 22:00:00 to 2026-01-05 23:00:00, 600 rows: drifted"
     assert reason.startswith("drift.share ")
+    assert diagnosis.startswith(
+        "diagnosis: covariate_shift, the inputs, or the scores, are distributed differently: amount psi "
+    )
     assert re.fullmatch(
         r"episode of drift continuing; it began 2026-01-05 \S+ \(95 %: 2026-01-05 \S+ to 2026-01-05 \S+\), "
         r"first bad window 2026-01-05 20:00:00", episode,
@@ -71,7 +74,7 @@ def test_columns_in_order_of_drift_x_importance_with_histograms(stack: Stack) ->
     assert "drifted" in rows[1]
     assert rows[1].rstrip()[-3:].count("█") == 1  # to the right; the reference is flat by its bins
     assert rows[5].startswith("EPISODE")
-    assert rows[6].split()[:6] == ["drift", "1", "2026-01-05", "21:00:00", "–", "2"]
+    assert rows[6].split()[:7] == ["drift", "covariate_shift", "1", "2026-01-05", "21:00:00", "–", "2"]
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", "".join(rows))
 
 
@@ -91,6 +94,8 @@ def test_all_of_it_as_data(stack: Stack) -> None:
     (episode,) = value["episodes"]
     assert (episode["kind"], episode["opened"], episode["closed"]) == ("drift", "2026-01-05 21:00:00", None)
     assert episode["change"] == value["window"]["change"]
+    assert value["window"]["diagnosis"]["kind"] == episode["diagnosis"] == "covariate_shift"
+    assert value["window"]["diagnosis"]["evidence"][0].keys() == {"name", "test", "value", "limit"}
 
 
 def test_any_window_can_be_asked_for(stack: Stack) -> None:
@@ -198,7 +203,8 @@ def test_a_model_without_a_compared_window(tmp_path: Path) -> None:
     assert stack.run("drift", "fraud").stdout == "fraud: no window was compared yet\n"
     value = orjson.loads(stack.run("drift", "fraud", "--json").stdout)
     assert value == {
-        "model": "fraud", "window": None, "columns": [], "score": None, "labels": None, "episodes": [], "feedback": [],
+        "model": "fraud", "window": None, "columns": [], "score": None, "outcome": None, "labels": None,
+        "episodes": [], "feedback": [],
     }  # fmt: skip
     assert stack.run("drift", "fraud", "--html", str(tmp_path / "p")).exit_code == 0
     assert "known are fraud" in refusal(stack.run("drift", "froud"), 2)
@@ -213,7 +219,7 @@ def test_a_model_without_a_compared_window(tmp_path: Path) -> None:
 def test_a_journal_from_before_has_no_ranks_but_episodes() -> None:
     lines = a_full_turn().run("drift", "fraud").stdout.splitlines()
     assert lines[0].startswith("fraud: no window was compared yet; the last window, 2026-01-05 14:00:00, is drifted")
-    assert lines[-1].split()[:4] == ["drift", "1", "2026-01-05", "14:00:00"]
+    assert lines[-1].split()[:5] == ["drift", "–", "1", "2026-01-05", "14:00:00"]
 
 
 def test_a_window_whose_counts_are_gone_has_no_histograms(stack: Stack) -> None:

@@ -24,7 +24,8 @@ INTRODUCTION: Final = """\
 columns, and by which evidence: each with the value and the limit that it passed. The rules are told apart by one
 thought: the world moves many columns mildly, a pipe moves few of them absurdly and all at once. So the judge remembers
 what a column was like in the last window without a fault. A date is always beyond its reference, an hour of the day
-stands still in every window, and neither is a fault."""
+stands still in every window, and neither is a fault. `everloop drift MODEL` says the kind and its evidence, of the
+inputs and of the labels, and of each episode the kind that its last window showed."""
 
 RULES: Final[Mapping[Kind, str]] = {
     "missing_spike": f"the share of values in no bin rose by {broken.MISSING:g} or more",
