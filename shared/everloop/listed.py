@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 T = TypeVar("T")
 _QUOTE: Final = ord('"')
+MOST_OFFSET: Final = 2**31 - 1
 
 
 class Listed(Sequence[T]):
@@ -54,6 +55,15 @@ class Texts(Listed[str]):
         """Bytes of each text where all have the same; else None."""
         first = int(self.offsets[1]) if len(self) else 0
         return first if bool((np.diff(self.offsets) == first).all()) else None
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Texts]) -> Texts:
+        """One after the other; one at least. Raises `ValueError` where their offsets would have no room."""
+        edges = [0, *accumulate(len(one.data) for one in pieces)]
+        if edges[-1] > MOST_OFFSET:
+            raise ValueError(edges[-1])
+        moved = [one.offsets[1:] + np.int32(edge) for one, edge in zip(pieces, edges, strict=False)]
+        return cls(b"".join(one.data for one in pieces), np.concatenate([pieces[0].offsets[:1], *moved]))
 
     def tolist(self) -> list[str]:
         """Each by itself."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from everloop.listed import Texts, Whole
 from everloop.rows.values import Categories, listed
 from everloop_ingest.adapters.parquet import arrays_of
 from everloop_ingest.domain.archiving import FEATURE, Piece, Pieces, Same
@@ -26,13 +27,20 @@ def _categories(values: Sequence[str | None]) -> Categories:
     return Categories(np.array(codes, np.int32), texts)
 
 
+def _texts(values: Sequence[str]) -> Texts:
+    parts = [value.encode() for value in values]
+    return Texts(b"".join(parts), np.cumsum([0, *map(len, parts)], dtype=np.int32))
+
+
 ARRAYS: st.SearchStrategy[Piece] = st.one_of(
     st.lists(NUMBERS, max_size=5).map(lambda values: np.array(values, np.float64)),
     st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5).map(lambda values: np.array(values, np.int64)),
     st.lists(st.booleans(), max_size=5).map(lambda values: np.array(values, np.bool_)),
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5).map(lambda values: Whole(np.array(values, np.int64))),
 )
 OTHERS: st.SearchStrategy[Piece] = st.one_of(
     st.lists(TEXTS | st.none(), max_size=5).map(_categories),
+    st.lists(TEXTS, max_size=5).map(_texts),
     st.lists(st.one_of(TEXTS, st.none(), st.booleans(), st.floats(-9, 9), st.integers(-9, 9)), max_size=5),
     st.integers(0, 5).map(lambda rows: Same(None, rows)),
 )
@@ -77,6 +85,27 @@ def test_pieces_of_one_kind_are_one() -> None:
     assert joined([Same("1", 2), Same("1", 3), Same("2", 1)]) == [Same("1", 5), Same("2", 1)]
     assert joined([["a"], ("b", "c")], lists=True) == [["a", "b", "c"]]
     assert joined([["a"], ["b"]]) == [["a"], ["b"]]
+    (ids,) = joined([_texts(["a", "cé"]), _texts([]), _texts(["", "b"])])
+    assert isinstance(ids, Texts)
+    assert ids.tolist() == ["a", "cé", "", "b"]
+    (times,) = joined([Whole(np.array([2**62 + 1])), Whole(np.array([3]))])
+    assert isinstance(times, np.ndarray)
+    assert times.tolist() == [2**62 + 1, 3]
+
+
+@given(st.lists(st.lists(TEXTS, max_size=4), min_size=1, max_size=4), st.lists(st.integers(0, 2**62), min_size=1))
+def test_a_file_has_the_same_bytes_whether_arrow_or_json_brought_its_ids(ids: list[list[str]], times: list[int]) -> None:
+    def file(identities: Pieces, moments: Pieces) -> list[object]:
+        return [*arrays_of({"prediction_id": identities, "time": moments}).values()]
+
+    arrow = file([_texts(some) for some in ids], [Whole(np.array(times, np.int64))])
+    assert arrow == file(ids, [times])
+
+
+def test_texts_that_offsets_have_no_room_for_are_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("everloop.listed.MOST_OFFSET", 3)
+    with pytest.raises(ValueError, match="4"):
+        joined([_texts(["ab"]), _texts(["cd"])])
 
 
 @pytest.mark.parametrize("rows", [[], [2], [0, 2], [1, 1, 0]])

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from everloop.archive.writing import written
+from everloop.listed import Texts
 from everloop.rows.values import Categories, listed
 from everloop_ingest.domain.archiving import FEATURE, Piece, Pieces, Same
 from everloop_ingest.domain.joined import joined
@@ -47,9 +48,17 @@ def _plain(pieces: Pieces, kind: pa.DataType) -> Array:
 def _said(piece: Piece, kind: pa.DataType) -> Array:
     if isinstance(piece, Same):
         return pa.repeat(pa.scalar(piece.value, kind), piece.rows)
+    if isinstance(piece, Texts):
+        return _texts(piece)
+    if isinstance(piece, np.ndarray) and piece.dtype == np.int64:
+        return pa.array(piece, kind)
     if isinstance(piece, np.ndarray):
         return pa.array(piece.astype(np.float64, copy=False), kind, from_pandas=True)
     return pa.array(piece, kind)
+
+
+def _texts(piece: Texts) -> Array:
+    return pa.StringArray.from_buffers(len(piece), pa.py_buffer(piece.offsets), pa.py_buffer(piece.data))
 
 
 def _feature(pieces: Pieces) -> Array:
@@ -67,6 +76,8 @@ def _at_once(piece: Piece) -> Array | None:
     """The array of a piece, of doubles, texts or nothing; None where its cells have to be looked at one by one."""
     if isinstance(piece, Same):
         return pa.nulls(piece.rows)
+    if isinstance(piece, Texts):
+        return _texts(piece)
     if isinstance(piece, Categories):
         return pa.array(piece.texts, pa.string()).take(pa.array(piece.codes, mask=piece.codes < 0))
     if isinstance(piece, np.ndarray):

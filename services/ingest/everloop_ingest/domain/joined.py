@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from everloop.listed import Texts, Whole
 from everloop.rows.values import Categories
 from everloop_ingest.domain.archiving import Piece, Pieces, Same
 
@@ -25,6 +26,10 @@ def _joined(pieces: Pieces, *, lists: bool) -> Iterator[Piece]:
             yield Same(kind[0], sum(piece.rows for piece in alike))
         elif kind is Categories:
             yield categories(alike)
+        elif kind is Texts:
+            yield Texts.joined(alike)
+        elif kind is Whole:
+            yield np.concatenate([piece.values for piece in alike])
         elif kind is list:
             yield from [[*chain.from_iterable(alike)]] if lists else alike
         else:
@@ -37,7 +42,7 @@ def _kind(piece: Piece) -> object:
         return (piece.value,)
     if isinstance(piece, np.ndarray):
         return piece.dtype
-    return Categories if isinstance(piece, Categories) else list
+    return next((kind for kind in (Categories, Texts, Whole) if isinstance(piece, kind)), list)
 
 
 def categories(pieces: Sequence[Categories]) -> Categories:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from everloop.listed import Listed
+
 V = TypeVar("V")
 
 
@@ -16,4 +18,5 @@ def picked(column: Sequence[V], rows: NDArray[np.integer[Any]]) -> list[V]:
     """The values at these places, in their order."""
     if len(rows) < 2:  # noqa: PLR2004 -- of one place alone `itemgetter` gives no tuple
         return [column[row] for row in rows.tolist()]
-    return list(itemgetter(*rows.tolist())(column))
+    held = column.tolist() if isinstance(column, Listed) else column  # which has no quick look-up of its own
+    return list(itemgetter(*rows.tolist())(held))
