@@ -94,7 +94,7 @@ def test_pieces_of_one_kind_are_one() -> None:
 
 
 @given(st.lists(st.lists(TEXTS, max_size=4), min_size=1, max_size=4), st.lists(st.integers(0, 2**62), min_size=1))
-def test_a_file_has_the_same_bytes_whether_arrow_or_json_brought_its_ids(ids: list[list[str]], times: list[int]) -> None:
+def test_a_file_is_the_same_whether_arrow_or_json_brought_its_ids(ids: list[list[str]], times: list[int]) -> None:
     def file(identities: Pieces, moments: Pieces) -> list[object]:
         return [*arrays_of({"prediction_id": identities, "time": moments}).values()]
 

@@ -82,6 +82,10 @@ def _at_once(piece: Piece) -> Array | None:
         return pa.array(piece.texts, pa.string()).take(pa.array(piece.codes, mask=piece.codes < 0))
     if isinstance(piece, np.ndarray):
         return pa.array(piece.astype(np.float64, copy=False), from_pandas=True)
+    return _of_cells(piece)
+
+
+def _of_cells(piece: Sequence[Any]) -> Array | None:
     try:
         array = pa.array(piece)
     except (pa.ArrowException, OverflowError):
