@@ -73,7 +73,7 @@ class Grid:
 
         Bin i of a column holds `edges[i-1] <= x < edges[i]`, as `numpy.searchsorted(edges, x, side="right")` says.
         """
-        places = _places(block, self.low[first:last], self.scale[first:last])
+        places = places_of(block, self.low[first:last], self.scale[first:last])
         places += self.row[first:last]
         found = self.table.take(places).astype(np.intp)
         for _ in range(self.passes):
@@ -86,7 +86,7 @@ class Grid:
         return found
 
 
-def _places(values: Floats, low: Floats | float, scale: Floats | float) -> Places:
+def places_of(values: Floats, low: Floats | float, scale: Floats | float) -> Places:
     """Give the place of each value: the nearer to infinity, the further right, never out of the table."""
     scaled = values - low
     scaled *= scale
@@ -107,7 +107,7 @@ def _tabled(cuts: Floats) -> tuple[float, float, Places, int]:
             scale = float(np.float64(PLACES) / (np.float64(high) - low))
             if not 0 < scale < np.inf:
                 continue
-            held = np.bincount(_places(cuts, low, scale), minlength=PLACES)
+            held = np.bincount(places_of(cuts, low, scale), minlength=PLACES)
         if held.max() < best[3] or trimmed == 0:
             best = (low, scale, np.cumsum(held) - held, int(held.max()))
     return best

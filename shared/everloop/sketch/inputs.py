@@ -116,10 +116,22 @@ class Inputs:
         if self.segments is not None and marks is not None:
             self.segments.add(marks)
         if prepared.codes is not None:
-            cells = self.layout.cells
-            found = np.bincount(prepared.codes, minlength=cells + self.lost.size)
-            self.cells += found[:cells]
-            self.lost += found[cells:].reshape(self.lost.shape)
+            self._grow(np.bincount(prepared.codes, minlength=self.layout.cells + self.lost.size))
+
+    def grow(self, found: Integers, first: NDArray[np.int64], squares: NDArray[np.int64]) -> None:
+        """Add rows that were counted elsewhere: how many are in each cell and then lost, sums of steps and squares."""
+        self._grow(found)
+        self.first += first
+        self._add_squares(squares, 0, len(squares))
+
+    def _grow(self, found: Integers) -> None:
+        cells = self.layout.cells
+        self.cells += found[:cells]
+        self.lost += found[cells : cells + self.lost.size].reshape(self.lost.shape)
+
+    def _add_squares(self, squares: NDArray[np.int64], first: int, last: int) -> None:
+        self.second[0, first:last] += squares & _LOW
+        self.second[1, first:last] += squares >> 32
 
     def merge(self, other: Inputs) -> None:
         """Add what another one has counted. Raises `InvalidError` (`shape`) when its bins are not those of this one."""
@@ -230,7 +242,5 @@ class Inputs:
         if finite is not None:
             steps[~finite] = 0.0
         self.first[first:last] += steps.sum(axis=1).astype(np.int64)
-        squares = np.einsum("ij,ij->i", steps, steps).astype(np.int64)
-        self.second[0, first:last] += squares & _LOW
-        self.second[1, first:last] += squares >> 32
+        self._add_squares(np.einsum("ij,ij->i", steps, steps).astype(np.int64), first, last)
         return steps

@@ -26,13 +26,17 @@ _KNOWN: Final = frozenset({*MEASURES, _UNSCORED} - {"scored"})
 
 
 class Sums:
-    """One array of 256 per measure that occurs. Of scored rows those without a score are counted: mostly none."""
+    """One array of 256 per measure that occurs. Of scored rows those without a score are counted: mostly none.
 
-    __slots__ = ("measures",)
+    `width`: those of several sketches side by side, see `together`.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("measures", "width")
+
+    def __init__(self, width: int = BUCKETS) -> None:
         """Nothing has been summed."""
         self.measures: dict[str, NDArray[np.int64]] = {}
+        self.width = width
 
     def add(
         self,
@@ -62,7 +66,11 @@ class Sums:
     def merge(self, other: Sums, sign: int = 1) -> None:
         """Add bucket by bucket; with the sign -1 take away."""
         for name, sums in other.measures.items():
-            self._of(name).__iadd__(sign * sums)
+            self.grow(name, sign * sums)
+
+    def grow(self, name: str, amounts: NDArray[np.int64]) -> None:
+        """Add what was summed elsewhere, bucket by bucket."""
+        self._of(name).__iadd__(amounts)
 
     def arm_sums(self) -> ArmSums:
         """As the value that a window carries."""
@@ -93,12 +101,12 @@ class Sums:
     def _of(self, name: str) -> NDArray[np.int64]:
         found = self.measures.get(name)
         if found is None:
-            found = self.measures[name] = np.zeros(BUCKETS, dtype=np.int64)
+            found = self.measures[name] = np.zeros(self.width, dtype=np.int64)
         return found
 
     def _count(self, name: str, places: NDArray[np.intp]) -> None:
         if places.size:
-            self._of(name).__iadd__(np.bincount(places, minlength=BUCKETS))
+            self.grow(name, np.bincount(places, minlength=self.width))
 
     def _sum(self, name: str, places: NDArray[np.intp], values: Floats, scale: float) -> None:
         """Round each row to an integer, then add: integer sums do not depend on the order."""
@@ -109,4 +117,4 @@ class Sums:
             units = np.rint(values * scale)
         np.minimum(units, _LIMIT, out=units)
         np.maximum(units, -_LIMIT, out=units)
-        self._of(name).__iadd__(np.bincount(places, weights=units, minlength=BUCKETS).astype(np.int64))
+        self.grow(name, np.bincount(places, weights=units, minlength=self.width).astype(np.int64))

@@ -16,7 +16,7 @@ from everloop.sketch.layout import AS_PROFILE, Layout, Schema
 from everloop_drift.domain.bringing import add_feedback, add_late_feedback
 from everloop_drift.domain.cells import CHAMPION, MOST_SCHEMAS, OTHER, SHADOW, Cell, Key, is_plain
 from everloop_drift.domain.labels import add_labels, add_late, add_segments
-from everloop_drift.domain.pieces import Packed, Piece, count, joined, pack, served, shadowed
+from everloop_drift.domain.pieces import Packed, Piece, Ready, count, joined, pack, served, shadowed
 from everloop_drift.domain.placing import Placed, Slice, place
 from everloop_drift.domain.recent import Recent
 
@@ -139,8 +139,7 @@ class Lane:
 
     def settle(self, layouts: Mapping[str, Mapping[str, Layout]]) -> None:
         """Count all rows that wait; `layouts` by model and version."""
-        for key, group in self.groups.items():
-            self._count(key, group, layouts[key.model])
+        count([self._ready(key, group, layouts[key.model]) for key, group in self.groups.items()])
         self.groups, self.waiting = {}, 0
 
     def finals(self, rules: Mapping[str, WindowRules]) -> list[Key]:
@@ -229,13 +228,13 @@ class Lane:
         self.waiting += piece.size
         if group.rows >= GROUP_ROWS:
             self.waiting -= group.rows
-            self._count(key, self.groups.pop(key), layouts)
+            count([self._ready(key, self.groups.pop(key), layouts)])
 
-    def _count(self, key: Key, group: Group, layouts: Mapping[str, Layout]) -> None:
+    def _ready(self, key: Key, group: Group, layouts: Mapping[str, Layout]) -> Ready:
         cell, layout = self.cells[key], layouts[key.version]
         inputs = self._inputs(key, cell, layout)
         few = group.few if key.schema == OTHER else joined(group.few, layout.names, layout.beside)
-        count([*group.packs, *(pack(piece, inputs) for piece in few)], inputs, cell.sums)
+        return Ready([*group.packs, *(pack(piece, inputs) for piece in few)], inputs, cell.sums)
 
     def _inputs(self, key: Key, cell: Cell, layout: Layout) -> Inputs:
         if cell.inputs is None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from everloop.buckets import buckets
 from everloop.sketch.inputs import Prepared
+from everloop.sketch.together import Share, Summed, add_together, count_together, either
 
-T = TypeVar("T", bound=np.generic)
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -73,25 +73,31 @@ def pack(piece: Piece, inputs: Inputs) -> Packed:
     )
 
 
-def count(packs: Sequence[Packed], inputs: Inputs, sums: Sums) -> None:
-    """Count packs of one cell together."""
-    prepared = Prepared.joined([one.inputs for one in packs])
-    inputs.count(prepared)
-    sums.add(
-        np.concatenate([one.buckets for one in packs]),
-        errors=_either([one.errors for one in packs], packs, fill=False),
-        latency_ms=_either([one.latency_ms for one in packs], packs, fill=np.nan),
-        score=prepared.block[-1],
-    )
+class Ready(NamedTuple):
+    """Packs of one cell, one at least, and what they are counted in."""
+
+    packs: Sequence[Packed]
+    inputs: Inputs
+    sums: Sums
+
+    def together(self) -> tuple[Share, Summed]:
+        """All packs as one."""
+        packs = self.packs
+        prepared = Prepared.joined([one.inputs for one in packs])
+        return Share(self.inputs, prepared), Summed(
+            self.sums,
+            np.concatenate([one.buckets for one in packs]),
+            prepared.block[-1],
+            either([one.errors for one in packs], [len(one.buckets) for one in packs], fill=False),
+            either([one.latency_ms for one in packs], [len(one.buckets) for one in packs], fill=np.nan),
+        )
 
 
-def _either(arrays: Sequence[NDArray[T] | None], packs: Sequence[Packed], *, fill: float) -> NDArray[T] | None:
-    """One array of many, of which some are not there; None where none is."""
-    dtype = next((one.dtype for one in arrays if one is not None), None)
-    if dtype is None:
-        return None
-    pairs = zip(arrays, packs, strict=True)
-    return np.concatenate([np.full(len(pack.buckets), fill, dtype) if one is None else one for one, pack in pairs])
+def count(ready: Sequence[Ready]) -> None:
+    """Count the rows of several cells."""
+    shares = [one.together() for one in ready if one.packs]
+    count_together([share for share, _ in shares])
+    add_together([summed for _, summed in shares])
 
 
 def joined(pieces: Sequence[Piece], names: frozenset[str], beside: Sequence[str] = ()) -> Sequence[Piece]:
