@@ -22,7 +22,7 @@ Columns = list[tuple[Any, str, Any]]
 ROW = st.tuples(VALUES, st.sampled_from(["a", "b", "new", ""]), st.floats(0, 1) | VALUES)
 
 
-def a_layout(seed: int, numbers: NDArray[np.float64], categories: int) -> Layout:
+def a_layout(seed: int, numbers: NDArray[Any], categories: int) -> Layout:
     rng = np.random.default_rng(seed)
     words = [chr(97 + place % categories) for place in range(len(numbers))]
     return Layout.of(build_profile({"n": numbers, "w": words}, scores=rng.beta(2, 1 + seed, size=len(numbers))))
