@@ -14,7 +14,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from benchmarks.bus.counting import ROWS, count
-from everloop.runtime.faust_carrier import LIMIT
+from everloop.runtime.pace import LIMIT
 
 
 async def main(address: str, group: str) -> None:

@@ -16,7 +16,8 @@ import pyarrow as pa
 from aiokafka import AIOKafkaConsumer
 
 from everloop import topics
-from everloop.runtime.faust_carrier import LIMIT, SETTINGS
+from everloop.runtime.faust_carrier import SETTINGS
+from everloop.runtime.pace import LIMIT
 
 STREAM = b"\xff\xff\xff\xff"
 COMMIT_EVERY_S = 1.0

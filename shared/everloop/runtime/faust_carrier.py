@@ -13,7 +13,6 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -28,12 +27,9 @@ from everloop.runtime.data import Curious, Fold, Stepwise, accepts, committable,
 from everloop.runtime.faust_batches import FETCH_BYTES, SCHEME, BatchConsumer, register
 from everloop.runtime.kafka_log import HEARTBEAT_MS, SESSION_MS, KafkaLog
 from everloop.runtime.log import Message, Place, Record
+from everloop.runtime.pace import HELD_S, IDLE_S, Pace
 
 EXIT_RESTART = 70
-IDLE_S = 0.05
-HELD_S = 1.0
-CHECKPOINT_S = 5.0
-LIMIT = 2_000
 BROADCAST_EVERY_S = 0.2
 KEPT_BYTES = 32 << 20
 """Free memory at the end of the heap that is not given back."""
@@ -66,39 +62,6 @@ SETTINGS: dict[str, Any] = {
 """Each setting is a measured answer to a trap; commits are ours, so Faust's own are put far away."""
 
 logger = structlog.get_logger()
-
-
-@dataclass
-class Pace:
-    """When to flush. `fresh` counts the records that were taken since the last flush, times are in seconds.
-
-    A fold that waits for checkpoints is flushed when nothing came for a moment, or each `CHECKPOINT_S`; any other also
-    when many records wait. What a lingering fold holds back is asked for again each second.
-    """
-
-    steady: bool
-    fresh: int = 0
-    held: bool = False
-    taken_s: float = 0.0
-    flushed_s: float = 0.0
-
-    def note(self, records: int, now_s: float) -> None:
-        """So many more were taken."""
-        self.flushed_s = self.flushed_s if self.fresh else now_s
-        self.fresh += records
-        self.taken_s = now_s
-
-    def flush(self, now_s: float, *, held: bool) -> None:
-        """Everything but what is `held` back has been committed."""
-        self.fresh, self.held, self.flushed_s, self.taken_s = 0, held, now_s, now_s
-
-    def is_due(self, now_s: float) -> bool:
-        """Whether it is time."""
-        if not self.fresh:
-            return self.held and now_s - self.taken_s >= HELD_S
-        if now_s - self.taken_s >= IDLE_S:
-            return True
-        return now_s - self.flushed_s >= CHECKPOINT_S if self.steady else self.fresh >= LIMIT
 
 
 class FaustCarrier:
@@ -200,12 +163,13 @@ class FaustCarrier:
 
     async def _flush(self) -> None:
         """Publish stage by stage, each acknowledged before the next; then commit."""
-        generation, positions = self.generation, dict(self.expected)
+        generation, positions, began = self.generation, dict(self.expected), time.monotonic()
         await self._publish_all(self.fold.flush)
         if generation != self.generation:
             return  # a rebalance came in between: the next holder reads again what was not committed
         ends = committable(self.fold, positions)
-        self.pace.flush(time.monotonic(), held=any(ends.get(place, 0) < end for place, end in positions.items()))
+        now, held = time.monotonic(), any(ends.get(place, 0) < end for place, end in positions.items())
+        self.pace.flush(now, held=held, lasted_s=now - began)
         fresh = {place: end for place, end in ends.items() if end > self.done.get(place, 0)}
         consumer = cast("BatchConsumer", self.app.consumer)
         if fresh and await consumer.commit_offsets({TP(*place): end for place, end in fresh.items()}):
