@@ -9,12 +9,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from everloop.local.files import write_atomically
+from everloop.local.paths import cache_directory
 from everloop.local.properties import LOOPBACK
 
+Run = Callable[[list[str]], int]
+"""Runs a command to its end, and gives its exit code."""
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
@@ -42,14 +47,28 @@ def is_current(directory: Path) -> bool:
     return (directory / "mlflow.db").exists() and mark.exists() and mark.read_text("ascii") == version("mlflow")
 
 
-def migrate(directory: Path) -> int:
-    """Migrate unless it was done; return MLflow's exit code."""
+def migrate(
+    directory: Path, cache: Path, run: Run = lambda command: subprocess.run(command, check=False).returncode
+) -> int:
+    """Migrate unless it was done; return MLflow's exit code.
+
+    To create the tables takes fifteen seconds of CPU and hundreds of commits to the disk, and what comes of it is the
+    same for one version of MLflow: the empty database is kept in the `cache`, and the next new one is a copy.
+    """
     if is_current(directory):
         return 0
-    code = subprocess.run(migrate_command(directory), check=False).returncode
-    if code == 0:
-        write_atomically(directory / "schema-version", version("mlflow").encode("ascii"))
-    return code
+    store, empty = directory / "mlflow.db", cache / f"mlflow-{version('mlflow')}.db"
+    is_new = not store.exists()
+    if is_new and empty.exists():
+        write_atomically(store, empty.read_bytes())
+    elif code := run(migrate_command(directory)):
+        return code
+    elif is_new:
+        with suppress(OSError):  # a cache that cannot be written is none
+            cache.mkdir(parents=True, exist_ok=True)
+            write_atomically(empty, store.read_bytes())
+    write_atomically(directory / "schema-version", version("mlflow").encode("ascii"))
+    return 0
 
 
 def main(arguments: list[str]) -> int:
@@ -57,7 +76,7 @@ def main(arguments: list[str]) -> int:
     directory, port = Path(arguments[0]), int(arguments[1])
     directory.mkdir(parents=True, exist_ok=True)
     os.environ.update(QUIET)
-    if code := migrate(directory):
+    if code := migrate(directory, cache_directory(os.environ)):
         return code
     command = server_command(directory, port)
     return os.execv(command[0], command)  # noqa: S606 - a literal command; the same process goes on, so signals reach it
