@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Places = NDArray[np.intp]
+    Places = NDArray[np.integer]
+    Bins = NDArray[np.unsignedinteger]
 
 PLACES: Final = 512
 """Places of one column's table: 1 kB of 16-bit numbers."""
@@ -33,16 +34,17 @@ class Grid:
     """Tables of K columns. The bins of all columns are numbered through, column after column.
 
     `edges` are the edges of all columns, each column's followed by infinity, so that bin and edge have one number.
-    Shapes: `low`, `scale`, `row` (K, 1); `table` (K x PLACES,); `edges` and `bounds[-1]` the number of bins.
+    `deep` are, for each pass after the first, the columns that need it. Shapes: `low`, `scale`, `row` (K, 1); `table`
+    (K x PLACES,); `edges` and `bounds[-1]` the number of bins.
     """
 
     bounds: tuple[int, ...]
     edges: Floats
     low: Floats
     scale: Floats
-    row: Places
-    table: NDArray[np.unsignedinteger]
-    passes: int
+    row: NDArray[np.int32]
+    table: Bins
+    deep: tuple[NDArray[np.intp], ...]
     searched: tuple[int, ...]
 
     @classmethod
@@ -53,7 +55,7 @@ class Grid:
             len(columns) * PLACES, dtype=np.uint16 if bounds[-1] <= _MOST_BINS else np.uint32
         )
         low, scale = np.zeros((2, len(columns), 1))
-        passes, searched = 0, []
+        passes, searched = np.zeros(len(columns), np.intp), []
         for number, column in enumerate(columns):
             cuts = np.asarray(column, dtype=np.float64)
             low[number], scale[number], below, shared = _tabled(cuts)
@@ -61,12 +63,18 @@ class Grid:
             if shared > MOST_PASSES:
                 searched.append(number)
             else:
-                passes = max(passes, shared)
+                passes[number] = shared
         edges = np.concatenate([[*column, np.inf] for column in columns]) if columns else np.empty(0)
-        row = np.arange(len(columns), dtype=np.intp)[:, None] * PLACES
-        return cls(tuple(map(int, bounds)), edges, low, scale, row, table, passes, tuple(searched))
+        row = np.arange(len(columns), dtype=np.int32)[:, None] * np.int32(PLACES)
+        deep = tuple(np.flatnonzero(passes > one) for one in range(1, int(passes.max(initial=0))))
+        return cls(tuple(map(int, bounds)), edges, low, scale, row, table, deep, tuple(searched))
 
-    def bins(self, block: Floats, first: int, last: int) -> Places:
+    @property
+    def passes(self) -> int:
+        """How many each value needs at the most."""
+        return 1 + len(self.deep)
+
+    def bins(self, block: Floats, first: int, last: int) -> Bins:
         """Number the bin of each value of `block`, shape (columns `first` to `last`, rows); all must be finite.
 
         A difference may overflow, and is right then: the caller sees to it that this is no warning.
@@ -75,9 +83,14 @@ class Grid:
         """
         places = places_of(block, self.low[first:last], self.scale[first:last])
         places += self.row[first:last]
-        found = self.table.take(places).astype(np.intp)
-        for _ in range(self.passes):
-            found += block >= self.edges.take(found)
+        found: Bins = self.table.take(places)
+        found += block >= self.edges.take(found)
+        for deep in self.deep:  # of a long tail, or whose largest edges are equal
+            here = deep[(deep >= first) & (deep < last)] - first
+            if here.size:
+                some = found[here]
+                some += block[here] >= self.edges.take(some)
+                found[here] = some
         for number in self.searched:
             if first <= number < last:
                 start, end = self.bounds[number : number + 2]
@@ -86,13 +99,13 @@ class Grid:
         return found
 
 
-def places_of(values: Floats, low: Floats | float, scale: Floats | float) -> Places:
+def places_of(values: Floats, low: Floats | float, scale: Floats | float) -> NDArray[np.int32]:
     """Give the place of each value: the nearer to infinity, the further right, never out of the table."""
     scaled = values - low
     scaled *= scale
     np.maximum(scaled, 0.0, out=scaled)
     np.minimum(scaled, PLACES - 1.0, out=scaled)
-    return scaled.astype(np.intp)
+    return scaled.astype(np.int32)  # which the processor does at once; not so 64 bits
 
 
 def _tabled(cuts: Floats) -> tuple[float, float, Places, int]:

@@ -225,8 +225,9 @@ class Inputs:
             lost[MISSING] += nothing
             lost[NONFINITE] += (~finite).sum(axis=1) - nothing
             block = np.where(finite, block, 0.0)
-        places = layout.grid.bins(block, first, last)
+        places: Integers = layout.grid.bins(block, first, last)
         if not whole:
+            places = places.astype(np.intp)  # one cell more than there are bins may be one too many for fewer bits
             places[~finite] = layout.cells
         self.cells += np.bincount(places.ravel(), minlength=layout.cells + 1)[: layout.cells]
         steps = self._sum(block, None if whole else finite, first, last)
@@ -236,11 +237,14 @@ class Inputs:
     def _sum(self, block: Block, finite: NDArray[np.bool_] | None, first: int, last: int) -> Block:
         steps = block - self.layout.center[first:last]
         steps *= self.layout.per_step[first:last]
-        np.minimum(steps, MOST_STEPS, out=steps)
-        np.maximum(steps, -MOST_STEPS, out=steps)
         np.rint(steps, out=steps)
         if finite is not None:
             steps[~finite] = 0.0
+        squares = np.vecdot(steps, steps)
+        if not squares.max(initial=0.0) <= MOST_STEPS * MOST_STEPS:  # else no step of them is larger than the most
+            np.minimum(steps, MOST_STEPS, out=steps)
+            np.maximum(steps, -MOST_STEPS, out=steps)
+            squares = np.vecdot(steps, steps)
         self.first[first:last] += steps.sum(axis=1).astype(np.int64)
-        self._add_squares(np.einsum("ij,ij->i", steps, steps).astype(np.int64), first, last)
+        self._add_squares(squares.astype(np.int64), first, last)
         return steps

@@ -72,7 +72,7 @@ class Segments:
         self.rows += np.bincount(marks.numbers.ravel(), minlength=self.rows.size)
         self._count(marks.codes)
 
-    def bin(self, places: NDArray[np.intp], steps: NDArray[np.float64], numbers: NDArray[np.uint32]) -> None:
+    def bin(self, places: NDArray[np.integer], steps: NDArray[np.float64], numbers: NDArray[np.uint32]) -> None:
         """Count the numbers of rows: the cell of each, shape (numeric + 1, rows), and its steps from the mean.
 
         So many rows that float64 adds the squares of their steps exactly, as in `Inputs`.
