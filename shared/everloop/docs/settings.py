@@ -20,7 +20,7 @@ COMMAND_LINE = (
     ("EVERLOOP_VAR", "Directory of state of the local stack; `./var` when it is not set"),
     ("EVERLOOP_BROKER", "The Kafka that a command talks to, HOST:PORT; that of the running stack when it is not set"),
     ("EVERLOOP_INGEST", "Ingest's address for `everloop bootstrap`; that of the running stack when it is not set"),
-    ("EVERLOOP_CACHE", "Directory of downloaded files (the broker's jars)"),
+    ("EVERLOOP_CACHE", "Directory of what is made once: the broker's jars, the empty database of MLflow"),
     *(
         (variable_of(role), f"Clear token of the role `{role}`; that of the running stack when none is set")
         for role in ROLES

@@ -193,7 +193,8 @@ def _lose(batch: Sequence[Share], side: _Side, block: Floats, finite: Flags) -> 
 def _bins(side: _Side, block: Floats) -> Numbers:
     """Number the cell of each value among all cells, as `Grid.bins` does among those of one layout."""
     grids = [layout.grid for layout in side.layouts]
-    places = places_of(block, side.spread(one.low for one in grids), side.spread(one.scale for one in grids))
+    lows, scales = side.spread(one.low for one in grids), side.spread(one.scale for one in grids)
+    places = places_of(block, lows, scales).astype(np.intp)  # all tables have more places than 32 bits can number
     places += grids[0].row
     places += side.each(np.arange(len(grids)) * (len(block) * PLACES))
     found = np.concatenate([one.table for one in grids]).take(places).astype(np.intp)
