@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from operator import ge, lt
 from typing import Any, Final, TypeVar, cast, overload
@@ -44,15 +45,21 @@ class Listed(Sequence[T]):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Texts(Listed[str]):
-    """Texts in one piece of UTF-8; `offsets`: shape (rows + 1,), from 0 on, where each begins, between two letters."""
+    """Texts in one piece of UTF-8; `offsets`: shape (rows + 1,), from 0 on, where each begins, between two letters.
+
+    `even` is the length of each, in bytes, where it is known that all have the same.
+    """
 
     data: bytes
     offsets: NDArray[np.int32]
+    even: int | None = None
     _values: list[str] | None = field(default=None, init=False)
 
     @property
     def length(self) -> int | None:
         """Bytes of each text where all have the same; else None."""
+        if self.even is not None:
+            return self.even
         first = int(self.offsets[1]) if len(self) else 0
         return first if bool((np.diff(self.offsets) == first).all()) else None
 
@@ -78,6 +85,29 @@ class Texts(Listed[str]):
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+
+@lru_cache(maxsize=16)
+def evenly(rows: int, length: int) -> NDArray[np.int32]:
+    """Where texts of one length begin, and the last ends: shape (rows + 1,), not to be written to."""
+    made = np.arange(rows + 1, dtype=np.int32) * np.int32(length)
+    made.flags.writeable = False
+    return made
+
+
+class Named(list[str]):
+    """Distinct texts of a dictionary, which several columns may share: nobody changes them.
+
+    `cells` is what they became where they were looked up last, and `of` whose look-up that was.
+    """
+
+    __slots__ = ("cells", "of")
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        """Nothing was looked up."""
+        super().__init__(texts)
+        self.of: object = None
+        self.cells: NDArray[np.uint32] | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -40,7 +40,8 @@ class Head(NamedTuple):
 class Content(NamedTuple):
     """What the body of a batch holds: (length, missing) of each column, (offset, length) of each buffer.
 
-    Of a dictionary: its `number`, and whether it only adds to an earlier one.
+    Of a dictionary: its `number`, and whether it only adds to an earlier one. `bytes`: of all
+    buffers as they lie there.
     """
 
     nodes: Pairs
@@ -48,6 +49,7 @@ class Content(NamedTuple):
     is_compressed: bool
     number: int = 0
     is_delta: bool = False
+    bytes: int = 0
 
 
 class Framed(NamedTuple):
@@ -83,6 +85,19 @@ def content(one: Framed) -> Content:
     """Of a batch. Raises `struct.error` or `InvalidError` for what leads outside of the metadata."""
     metadata = one.metadata
     return _known_content(metadata) if len(metadata) <= _REMEMBERED else _content(metadata)
+
+
+def usual(one: Framed) -> Content:
+    """As `content`, of a batch that is not compressed and whole in itself; `ValueError` as well for any other."""
+    held = content(one)
+    if held.is_compressed or held.is_delta:
+        raise ValueError(one.body)
+    return held
+
+
+def head(metadata: bytes) -> Head:
+    """What a message with such metadata is. Raises `struct.error` or `InvalidError`."""
+    return _known_head(metadata) if len(metadata) <= _REMEMBERED else _head(metadata)
 
 
 def field(data: bytes, table: int, number: int) -> int:
@@ -125,14 +140,14 @@ def _messages(stream: bytes) -> Iterator[Framed]:
         if not length:
             break
         metadata, body = stream[at : at + length], at + length
-        head = _known_head(metadata) if length <= _REMEMBERED else _head(metadata)
-        at = body + head.size
+        found = head(metadata)
+        at = body + found.size
         seen += 1
         if not body <= at <= len(stream):
             raise malformed("a message is torn")
         if seen > MOST_MESSAGES:
             raise malformed("a message is one too many")
-        yield Framed(head, metadata, body)
+        yield Framed(found, metadata, body)
     if at != len(stream) or not seen:
         raise malformed("it is empty, or something follows its end")
 
@@ -161,7 +176,8 @@ def _content(metadata: bytes) -> Content:
     nodes, buffers = (_pairs(metadata, field(metadata, about, place)) for place in (1, 2))
     if any(length < 0 for _, length in buffers):
         raise malformed("a buffer has less than no bytes")
-    return Content(nodes, buffers, bool(field(metadata, about, 3)), number, is_delta)
+    size = sum(length for _, length in buffers)
+    return Content(nodes, buffers, bool(field(metadata, about, 3)), number, is_delta, size)
 
 
 _known_head: Final = lru_cache(maxsize=512)(_head)
@@ -184,7 +200,7 @@ def _decoded(stream: bytes, one: Framed) -> int:
     """What the buffers of one batch come to. A compressed one begins with its size."""
     held = content(one)
     if not held.is_compressed:
-        return sum(length for _, length in held.buffers)
+        return held.bytes
     sizes = [(_read(_I64, stream, one.body + offset), length) for offset, length in held.buffers if length]
     lengths = [length if size == _AS_IT_IS else size for size, length in sizes]
     if min(lengths, default=0) < 0:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from everloop.profile.cells import listed, to_float
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     Floats = NDArray[np.float64]
 
 _PLAIN: Final = frozenset({float, int, bool, type(None)})
@@ -27,6 +26,8 @@ def packed(
 
     What is missing or malformed is NaN. A column that is None is all missing, and its rows are added to `absent`.
     """
+    if (block := _block(columns, rows)) is not None:
+        return block, {}
     parts: list[bytes | memoryview] = []
     malformed, pack = dict[int, int](), packer(f"{rows}d").pack
     for place, column in enumerate(columns):
@@ -46,6 +47,16 @@ def packed(
         elif wrong:
             malformed[place] = wrong
     return np.frombuffer(b"".join(parts)).reshape(len(columns), rows), malformed
+
+
+def _block(columns: Sequence[object], rows: int) -> Floats | None:
+    """Columns that are arrays of numbers, one for each row; None where one is anything else."""
+    arrays, shape = list[NDArray[Any]](), (rows,)
+    for column in columns:
+        if type(column) is not np.ndarray or column.dtype.kind not in _NUMBERS or column.shape != shape:
+            return None
+        arrays.append(column)
+    return np.concatenate(arrays, dtype=np.float64, casting="unsafe").reshape(len(arrays), rows)
 
 
 @lru_cache(maxsize=1024)

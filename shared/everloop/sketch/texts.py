@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 import numpy as np
 
-from everloop.listed import Quoted
+from everloop.listed import Named, Quoted
 from everloop.profile.cells import MALFORMED, MISSING, category, listed
 from everloop.sketch.numbers import packer
 
@@ -59,11 +59,19 @@ class Codes(dict[object, int]):
             except TypeError:  # what does not hash
                 pass
         elif is_coded(column):
-            places = np.array([*map(self.__getitem__, column.texts), self.lost[MISSING]], dtype=np.uint32)
-            return self._filled(places.take(column.codes[:rows], mode="wrap"), rows).data  # -1 is the last
+            return self._filled(self._looked_up(column.texts).take(column.codes[:rows], mode="wrap"), rows).data
         items = [] if column is None else listed(column)
         found = [self.lost[MALFORMED]] * rows if items is None else map(self._cell, items[:rows])
         return self._filled(np.fromiter(found, np.uint32), rows).data
+
+    def _looked_up(self, texts: list[str]) -> Cells:
+        """The cells of texts, and as the last that of what is missing. With a shared dictionary they are kept."""
+        if type(texts) is Named and texts.of is self and texts.cells is not None:
+            return texts.cells
+        cells = np.array([*map(self.__getitem__, texts), self.lost[MISSING]], dtype=np.uint32)
+        if type(texts) is Named:
+            texts.of, texts.cells = self, cells
+        return cells
 
     def _cell(self, value: object) -> int:
         return self[value] if type(value) is str else self.__missing__(value)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from everloop.errors import InvalidError
 from everloop.events import LATEST_MS
+from everloop.listed import Texts
 from everloop.rows import Categories, Rows, listed, read_rows, write_rows
+from everloop.rows import direct as direct_module
 from everloop.rows.arrow import read_arrow
 from everloop.rows.direct import read_direct
 from everloop.rows.stream import messages
@@ -166,6 +168,48 @@ def test_codes_and_offsets_that_lead_outside_are_not_followed() -> None:
         assert direct(damaged) is None
         with pytest.raises(InvalidError):
             read_rows(damaged, ARROW_HEADERS)
+
+
+def test_dictionaries_of_the_same_bytes_are_read_once_and_those_of_others_by_themselves() -> None:
+    value = a_stream(**{"f.x": dictionary(["left", "right", "left"], pa.int8())})
+    again, other = value[:-1] + value[-1:], value.replace(b"leftright", b"leftrighs")
+    assert other != value
+    first, second, third = (texts_of(one) for one in (value, again, other))
+    assert first == ["left", "right"]
+    assert second is first
+    assert third == ["left", "righs"]
+    assert direct(value.replace(b"leftright", b"leftr\xffght")) is None, "it is no UTF-8"
+
+
+def texts_of(value: bytes) -> list[str]:
+    """Of the one feature that has some."""
+    found = direct(value)
+    assert found is not None
+    column = found.features["x"]
+    assert isinstance(column, Categories)
+    return column.texts
+
+
+def test_what_is_remembered_of_dictionaries_is_bounded() -> None:
+    known = direct_module.known_texts
+    for number in range(600):
+        texts_of(a_stream(**{"f.x": dictionary([f"a{number}", "b", "b"], pa.int8())}))
+    assert known.cache_info().currsize <= 512
+    before = known.cache_info().misses
+    long = a_stream(**{"f.x": dictionary(["a" * 4_096, "b", "b"], pa.int8())})
+    assert texts_of(long) is not texts_of(long)
+    assert known.cache_info().misses == before
+
+
+@pytest.mark.parametrize("ids", [["", "", ""], ["a", "b", "c"], ["ab", "", "c"], ["abc", "d", "ef"]])
+def test_ids_of_one_length_and_of_several_are_those_that_were_written(ids: list[str]) -> None:
+    found = direct(a_stream(prediction_id=ids))
+    assert found is not None
+    texts = found.prediction_id
+    assert isinstance(texts, Texts)
+    assert texts == ids
+    assert texts.length == (len(ids[0]) if len({*map(len, ids)}) == 1 else None)
+    assert texts.length == Texts(texts.data, texts.offsets).length, "what is known is what is counted"
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)

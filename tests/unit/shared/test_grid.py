@@ -71,6 +71,16 @@ def test_some_of_the_columns_may_be_asked_for() -> None:
     assert found(Grid.of(columns), np.array([[0.5, 2.0], [4.0, 6.0]]), first=1) == [[1, 2], [0, 1]]
 
 
+def test_columns_that_need_a_second_pass_and_those_that_do_not_are_told_apart() -> None:
+    columns = [[0.0, 1.0], [0.0, 1.0, 2.0, 2.0], [5.0], [0.0, 1e-9, 1.0]]
+    grid = Grid.of(columns)
+    assert [deep.tolist() for deep in grid.deep] == [[1, 3]]
+    tried = np.array([-1.0, 0.0, 1e-9, 0.5, 1.0, 2.0, 5.0, 6.0])
+    for first, last in ((0, 4), (0, 1), (1, 2), (2, 4), (3, 4)):
+        some = columns[first:last]
+        assert found(grid, np.tile(tried, (len(some), 1)), first) == [searched(one, tried).tolist() for one in some]
+
+
 def test_a_column_without_edges_has_one_bin() -> None:
     grid = Grid.of([[], [1.0]])
     assert grid.bounds == (0, 1, 3)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everloop.errors import InvalidError
+from everloop.listed import Named
 from everloop.profile import Profile, build_profile
 from everloop.profile.cells import ABSENT, MALFORMED, MISSING
 from everloop.sketch import Inputs, Layout
@@ -217,6 +218,35 @@ def test_an_extreme_value_is_cut_off_in_moments_and_counted_in_bins() -> None:
     mean, deviation = inputs.moments(N) or (0.0, 0.0)
     assert mean == pytest.approx(0.1)
     assert deviation == pytest.approx(math.sqrt(2 / 3) * 1024)
+
+
+@pytest.mark.parametrize("values", [[1000.0] * 3, [1024.0, 1025.0, 0.0], [-2000.0, 1e308, 0.5], [math.nan, 1e6, 3.0]])
+def test_moments_are_whole_steps_cut_off_however_large_their_squares_are(values: list[float]) -> None:
+    inputs = counted({"n": values, "w": ["a"] * 3}, [0.5] * 3)
+    most = float(1 << 20)
+    steps = [round(min(max((one - 0.1) * STEPS, -most), most)) for one in values if not math.isnan(one)]
+    assert int(inputs.first[N]) == sum(steps)
+    assert int(inputs.second[0, N]) + (int(inputs.second[1, N]) << 32) == sum(step * step for step in steps)
+
+
+def test_arrays_of_any_numbers_count_as_lists_do() -> None:
+    ints, floats = np.array([0, 1, -3], np.int8), np.array([0.5, math.nan, 0.25], np.float32)
+    strided = np.arange(6.0)[::2]
+    for numbers, scores in ((ints, floats), (strided, floats), (ints.astype(np.uint64), strided)):
+        assert written(counted({"n": numbers}, scores)) == written(counted({"n": numbers.tolist()}, scores.tolist()))
+
+
+def test_texts_of_a_shared_dictionary_are_looked_up_for_each_profile() -> None:
+    profile = a_profile()
+    w = profile.columns[1].model_copy(update={"categories": ("b", "a")})
+    other = Layout.of(profile.model_copy(update={"columns": (profile.columns[0], w)}))
+    coded = Coded(Named(["b", "a", "new"]), [0, 1, 1, -1, 2])
+    plain = ["b", "a", "a", None, "new"]
+    for layout in (LAYOUT, other, other, LAYOUT):
+        first, second = Inputs(layout), Inputs(layout)
+        first.add({"n": [0.0] * 5, "w": coded}, [0.5] * 5, 5)
+        second.add({"n": [0.0] * 5, "w": plain}, [0.5] * 5, 5)
+        assert written(first) == written(second)
 
 
 def test_counts_beyond_32_bits_do_not_wrap_round() -> None:
