@@ -102,6 +102,13 @@ def test_a_file_is_the_same_whether_arrow_or_json_brought_its_ids(ids: list[list
     assert arrow == file(ids, [times])
 
 
+def test_a_whole_number_beyond_a_double_is_rounded_where_doubles_are_due() -> None:
+    columns = {"score": [np.array([2**60 + 1])], "time": [np.array([2**60 + 1])]}
+    found = arrays_of(columns)
+    assert found["score"].to_pylist() == [float(2**60)]
+    assert found["time"].to_pylist() == [2**60 + 1]
+
+
 def test_texts_that_offsets_have_no_room_for_are_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("everloop.listed.MOST_OFFSET", 3)
     with pytest.raises(ValueError, match="4"):

@@ -50,7 +50,7 @@ def _said(piece: Piece, kind: pa.DataType) -> Array:
         return pa.repeat(pa.scalar(piece.value, kind), piece.rows)
     if isinstance(piece, Texts):
         return _texts(piece)
-    if isinstance(piece, np.ndarray) and piece.dtype == np.int64:
+    if isinstance(piece, np.ndarray) and piece.dtype == np.int64 and kind == pa.int64():
         return pa.array(piece, kind)
     if isinstance(piece, np.ndarray):
         return pa.array(piece.astype(np.float64, copy=False), kind, from_pandas=True)
