@@ -235,16 +235,27 @@ class Inputs:
             self.segments.bin(places, steps, numbers)
 
     def _sum(self, block: Block, finite: NDArray[np.bool_] | None, first: int, last: int) -> Block:
-        steps = block - self.layout.center[first:last]
-        steps *= self.layout.per_step[first:last]
-        np.rint(steps, out=steps)
-        if finite is not None:
-            steps[~finite] = 0.0
-        squares = np.vecdot(steps, steps)
-        if not squares.max(initial=0.0) <= MOST_STEPS * MOST_STEPS:  # else no step of them is larger than the most
-            np.minimum(steps, MOST_STEPS, out=steps)
-            np.maximum(steps, -MOST_STEPS, out=steps)
-            squares = np.vecdot(steps, steps)
+        steps, squares = steps_of(block, self.layout.center[first:last], self.layout.per_step[first:last], finite)
         self.first[first:last] += steps.sum(axis=1).astype(np.int64)
         self._add_squares(squares.astype(np.int64), first, last)
         return steps
+
+
+def steps_of(
+    block: Block, center: Block, per_step: Block, finite: NDArray[np.bool_] | None
+) -> tuple[Block, NDArray[np.float64]]:
+    """Whole steps of each value from its center, cut off at `MOST_STEPS`, and the sum of their squares per column.
+
+    Zero where a value is not `finite`; None: all are.
+    """
+    steps = block - center
+    steps *= per_step
+    np.rint(steps, out=steps)
+    if finite is not None:
+        steps[~finite] = 0.0
+    squares = np.vecdot(steps, steps)
+    if not squares.max(initial=0.0) <= MOST_STEPS * MOST_STEPS:  # else no step of them is larger than the most
+        np.minimum(steps, MOST_STEPS, out=steps)
+        np.maximum(steps, -MOST_STEPS, out=steps)
+        squares = np.vecdot(steps, steps)
+    return steps, squares
