@@ -77,9 +77,9 @@ def _columns(value: bytes, plan: Plan, rest: Sequence[Framed]) -> dict[str, Any]
     rows, fields = batch.head.rows, plan.fields
     if batch.head.kind != BATCH or rows > MOST_ROWS or rows * len(fields) > MOST_CELLS:
         raise ValueError(rows)
-    if sum([usual(one).bytes for one in rest]) > MOST_BYTES:
+    *others, held = [usual(one) for one in rest]
+    if held.bytes + sum([one.bytes for one in others]) > MOST_BYTES:
         raise ValueError(rows)
-    held = usual(batch)
     body, texts = Body(value, batch.body, batch.head.size, held), _dictionaries(value, dictionaries)
     found, at = dict[str, Any](), 0
     for one, (length, missing) in zip(fields, held.nodes, strict=True):

@@ -242,7 +242,6 @@ class _Joining:
 
     def __init__(self, task: Future) -> None:
         """Take up the join of an earlier poll."""
-        self.task = task
         self.add_callback, self.add_errback = task.add_callback, task.add_errback
 
 

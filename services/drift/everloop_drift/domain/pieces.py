@@ -82,20 +82,20 @@ class Ready(NamedTuple):
 
     def together(self) -> tuple[Share, Summed]:
         """All packs as one."""
-        packs = self.packs
+        packs, sizes = self.packs, [len(one.buckets) for one in self.packs]
         prepared = Prepared.joined([one.inputs for one in packs])
         return Share(self.inputs, prepared), Summed(
             self.sums,
             np.concatenate([one.buckets for one in packs]),
             prepared.block[-1],
-            either([one.errors for one in packs], [len(one.buckets) for one in packs], fill=False),
-            either([one.latency_ms for one in packs], [len(one.buckets) for one in packs], fill=np.nan),
+            either([one.errors for one in packs], sizes, fill=False),
+            either([one.latency_ms for one in packs], sizes, fill=np.nan),
         )
 
 
 def count(ready: Sequence[Ready]) -> None:
     """Count the rows of several cells."""
-    shares = [one.together() for one in ready if one.packs]
+    shares = [one.together() for one in ready]
     count_together([share for share, _ in shares])
     add_together([summed for _, summed in shares])
 
