@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,11 +11,9 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as Delivered
 
 from everloop import topics
-from everloop.local import topics_admin
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.runtime.log import Message, Place
-from everloop_drift.adapters import WindowsFold
-from tests.bus.rows import carried, make_known, plain_row, run_room, wall, windowed_rows
+from tests.bus.rows import PolledWindows, carried, make_known, plain_row, run_room, wall, windowed_rows
 from tests.bus.test_faust import GROUP, Worker, wait
 
 pytestmark = pytest.mark.kafka
@@ -25,14 +23,6 @@ ROWS = 20
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 BOMB = 24 * 1024 * 1024
 """Bytes of a record that are some kilobytes on the wire."""
-
-
-@pytest.fixture
-def log(kafka: str) -> Iterator[KafkaLog]:
-    topics_admin.create(kafka)
-    log = KafkaLog(kafka, client_id="test-codecs")
-    yield log
-    log.close()
 
 
 class Sender:
@@ -61,7 +51,7 @@ def test_rows_are_read_however_their_batch_is_compressed(log: KafkaLog, kafka: s
     make_known(log, model)
     for codec in CODECS:
         Sender(kafka, {"compression.type": codec, "linger.ms": 200}).rows(model, codec)
-    with carried(WindowsFold(wall), log) as service:
+    with carried(PolledWindows(wall), log) as service:
         run_room(service, lambda: windowed_rows(log, model) == ROWS * len(CODECS))
 
 
@@ -78,7 +68,7 @@ def test_a_batch_that_is_too_large_once_unpacked_is_refused_by_the_broker(
     assert said is not None
     assert said.code() == KafkaError.MSG_SIZE_TOO_LARGE
     Sender(kafka).rows(model, "after")
-    with carried(WindowsFold(wall), log) as service:
+    with carried(PolledWindows(wall), log) as service:
         run_room(service, lambda: windowed_rows(log, model) == ROWS)
 
 
@@ -86,7 +76,7 @@ def test_rows_of_a_transaction_count_when_it_is_committed_and_not_when_it_is_abo
     model = f"transactions-{uuid4()}"
     make_known(log, model)
     in_transactions(kafka, model)
-    with carried(WindowsFold(wall), log) as service:
+    with carried(PolledWindows(wall), log) as service:
         run_room(service, lambda: windowed_rows(log, model) == 2 * ROWS)
 
 

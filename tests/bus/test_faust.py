@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -24,7 +24,6 @@ from everloop.events import (
     PartialSaved,
     PredictionsLogged,
 )
-from everloop.local import topics_admin
 from everloop.runtime.kafka_log import KafkaLog
 from everloop.runtime.log import Message, Place, Record, places_of
 from tests.bus.rows import make_known, say
@@ -56,14 +55,6 @@ class Worker:
         """`kill -9`."""
         self.process.kill()
         self.process.wait()
-
-
-@pytest.fixture
-def log(kafka: str) -> Iterator[KafkaLog]:
-    topics_admin.create(kafka)
-    log = KafkaLog(kafka, client_id="test-faust")
-    yield log
-    log.close()
 
 
 def rows_of(model: str, hour: int, number: int) -> PredictionsLogged:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from everloop import topics
-from everloop.local import topics_admin
 from everloop.runtime.kafka_log import KafkaLog, KafkaMember
 from everloop.runtime.log import Consumer
 
@@ -17,15 +16,6 @@ SHORT_S = 0.001
 """Shorter than any join."""
 PAUSE_S = 0.05
 PATIENCE_S = 60.0
-
-
-@pytest.fixture
-def log(kafka: str) -> Iterator[KafkaLog]:
-    """A connection to the session's broker."""
-    topics_admin.create(kafka)
-    log = KafkaLog(kafka, client_id="test-joining")
-    yield log
-    log.close()
 
 
 def until(done: Callable[[], bool], *members: Consumer) -> None:

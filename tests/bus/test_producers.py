@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -10,23 +9,13 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as Sent
 
 from everloop import topics
-from everloop.local import topics_admin
 from everloop.runtime.kafka_log import KafkaLog
-from everloop_drift.adapters import WindowsFold
-from tests.bus.rows import carried, make_known, plain_row, run_room, wall, windowed_rows
+from tests.bus.rows import PolledWindows, carried, make_known, plain_row, run_room, wall, windowed_rows
 
 pytestmark = pytest.mark.kafka
 
 ROWS = 200
 CARDS = 17
-
-
-@pytest.fixture
-def log(kafka: str) -> Iterator[KafkaLog]:
-    topics_admin.create(kafka)
-    log = KafkaLog(kafka, client_id="test-producers")
-    yield log
-    log.close()
 
 
 def test_rows_that_librdkafka_has_placed_are_counted_once(log: KafkaLog, kafka: str) -> None:
@@ -46,5 +35,5 @@ def test_rows_that_librdkafka_has_placed_are_counted_once(log: KafkaLog, kafka: 
         producer.produce(topics.PREDICTIONS.name, value, key=key, headers=odd, on_delivery=delivered)
     assert producer.flush(60) == 0
     assert len(set(places)) > 1, "its partitioner spreads the cards"
-    with carried(WindowsFold(wall), log) as service:
+    with carried(PolledWindows(wall), log) as service:
         run_room(service, lambda: windowed_rows(log, model) == ROWS)
